@@ -1,0 +1,1 @@
+"""One flat module per source; found through the entry-point group `phidata.converters`."""

@@ -1,0 +1,77 @@
+"""The face both command lines share: exit codes, one-sentence errors, progress on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import click
+
+from phidata.errors import PhidataError
+
+EXIT_INTERRUPTED = 130
+
+
+def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
+    """Run a click command and return its exit code: 0 fine, 1 findings or losses, 2 usage, 130 interrupted.
+
+    Errors are one sentence on standard error. With `--debug` anywhere on the line the traceback is shown as well.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = command.main(arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (PhidataError, OSError) as error:
+        return report(error, debug=debug)
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Print one error as a sentence (with its traceback when debugging) and return its exit code."""
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"error: {error}", err=True)
+    return error.exit_code if isinstance(error, PhidataError) else 1
+
+
+class Progress(Protocol):
+    """What a caller does with a progress bar."""
+
+    def update(self, n: int = 1) -> object: ...
+
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> object: ...
+
+
+@contextmanager
+def progress(total: int | None, label: str, unit: str = "row") -> Iterator[Progress]:
+    """A bar on a terminal; on anything else a plain line now and then and one at the end. Always on standard error."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=total,
+        desc=label,
+        unit=unit,
+        file=sys.stderr,
+        ascii=None if terminal else True,
+        mininterval=0.1 if terminal else 10.0,
+        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {unit}s in {elapsed} ({rate_fmt}) {postfix}\n",
+        dynamic_ncols=terminal,
+    ) as bar:
+        yield bar

@@ -1,0 +1,55 @@
+"""Where things lie in a data folder: `<name>_<split>.jsonl`, `images/`, `manifest.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phidata.errors import DataError, UsageError
+
+IMAGES = "images"
+MANIFEST = "manifest.json"
+JOURNAL = ".journal.jsonl"  # lies in the folder for as long as a conversion into it is unfinished
+FAILURES = "failures.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFolder:
+    """One data set on disk: the jsonl file of each split, and the folder below which its image paths start."""
+
+    root: Path
+    splits: dict[str, Path]
+    images: Path
+
+    def split(self, name: str) -> Path:
+        """The jsonl file of one split. Raises UsageError naming the splits there are."""
+        if name not in self.splits:
+            found = ", ".join(repr(split) for split in sorted(self.splits))
+            raise UsageError(f"no split {name!r} in {self.root}; it has {found}")
+        return self.splits[name]
+
+
+def open_folder(path: str | Path) -> DataFolder:
+    """Read the layout of a data folder; the files themselves are not opened.
+
+    Raises UsageError when there is no such folder or no `<name>_<split>.jsonl` in it, DataError when a conversion into
+    it has not finished.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise UsageError(f"no data folder {root}; make one with `phidata convert --from ucf101 --out {root}`")
+    if not root.is_dir():
+        raise UsageError(f"{root} is a file, not a data folder; give the folder that holds <name>_<split>.jsonl")
+    if (root / JOURNAL).exists() and not (root / MANIFEST).exists():
+        raise DataError(f"{root} is an unfinished conversion; run the same `phidata convert` command again to finish it")
+    files = sorted(file for file in root.glob("*_*.jsonl") if file.name != FAILURES and not file.name.startswith("."))
+    splits: dict[str, Path] = {}
+    for file in files:
+        split = file.stem.rpartition("_")[2]
+        if split in splits:
+            raise UsageError(f"{root} has two files for split {split!r}: {splits[split].name} and {file.name}; keep one data set a folder")
+        splits[split] = file
+    if not splits:
+        raise UsageError(f"{root} holds no <name>_<split>.jsonl; it is not a data folder")
+    images = root / IMAGES
+    return DataFolder(root=root, splits=splits, images=images if images.is_dir() else root)

@@ -1,0 +1,1 @@
+"""phitrain: a compact DeepSpeed trainer for the Phi vision models."""

@@ -1,0 +1,1 @@
+"""The JSON Schema files: the language-neutral contract of the format."""
