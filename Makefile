@@ -1,0 +1,50 @@
+# make demo: from real videos to an evaluated model.   make test: lint, types, contracts, tests.
+# Both prepare .venv themselves. PYTHON=… chooses the interpreter that .venv is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+MODEL ?=
+OUT ?= out/demo
+DEMO_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
+OLDEST_TRANSFORMERS := 5.17.0
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test lint test-oldest bench clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "python 3.10 or newer is needed; name one by PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(MODEL),--model $(MODEL)) $(DEMO_FLAGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# The model's tests on the oldest transformers release that is supported.
+test-oldest: .venv/.oldest
+	PYTHONPATH=.venv/oldest $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/phi3v
+
+.venv/.oldest: .venv/.ready
+	rm -rf .venv/oldest
+	$(BIN)/python -m pip install --quiet --target .venv/oldest --no-deps transformers==$(OLDEST_TRANSFORMERS) 'huggingface_hub<2'
+	@touch $@
+
+bench: setup
+	$(BIN)/python benchmarks/validate.py
+	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/train.py
+
+clean:
+	rm -rf .venv out build dist *.egg-info
