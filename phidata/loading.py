@@ -35,7 +35,7 @@ def load(path: str | Path, split: str | None = None, *, images: str | Path | Non
     root = Path(path)
     if root.is_file():
         if split is not None:
-            raise UsageError(f"{root} is one jsonl file and has no splits; leave split={split!r} out or give its folder")
+            raise UsageError(f"{root} is one jsonl file without splits; leave split={split!r} out or give its folder")
         beside = root.parent / "images"
         file, image_root = root, beside if beside.is_dir() else root.parent
     else:
@@ -95,7 +95,7 @@ class ConversationData(Sequence[Conversation]):
         return [self._open(path, conversation.id) for path in conversation.images]
 
     def image_path(self, path: str) -> Path:
-        """Where the image that a row calls `path` lies on disk. Raises DataError when that is outside the image folder."""
+        """Where the image that a row calls `path` lies on disk. Raises DataError when that leads out of the folder."""
         parts = path.split("/")
         if not parts[0] or ".." in parts or "\\" in path or "\0" in path:
             raise DataError(f"image path {path!r} leads out of {self.image_root}; paths are relative, without '..'")
@@ -110,8 +110,8 @@ class ConversationData(Sequence[Conversation]):
     def to_hf(self, *, decode_images: bool = True) -> datasets.Dataset:
         """The same rows as a `datasets.Dataset`, memory-mapped from its cache.
 
-        Images are the library's lazily decoded `Image` features, or with `decode_images=False` the relative paths as they
-        stand in the file. `answers` and `metadata` (as JSON text) are columns when any row has them.
+        Images are the library's lazily decoded `Image` features, or with `decode_images=False` the relative paths as
+        they stand in the file. `answers` and `metadata` (as JSON text) are columns when any row has them.
         """
         from phidata.storage.hf import to_dataset
 

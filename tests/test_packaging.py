@@ -52,7 +52,9 @@ def run(installed: Path, program: str, *arguments: str, cwd: Path) -> str:
 
 
 def test_the_wheel_holds_each_package_file_and_nothing_else(wheel: Path) -> None:
-    rooms = {"phidata": "phidata", "phitrain": "phitrain", "converters": "phidata/converters", "schemas": "phidata/schemas"}
+    rooms = {name: name for name in ("phidata", "phitrain")} | {
+        name: f"phidata/{name}" for name in ("converters", "schemas")
+    }
     expected = {
         f"{installed}/{file.relative_to(ROOT / room)}"
         for room, installed in rooms.items()

@@ -41,13 +41,16 @@ def open_folder(path: str | Path) -> DataFolder:
     if not root.is_dir():
         raise UsageError(f"{root} is a file, not a data folder; give the folder that holds <name>_<split>.jsonl")
     if (root / JOURNAL).exists() and not (root / MANIFEST).exists():
-        raise DataError(f"{root} is an unfinished conversion; run the same `phidata convert` command again to finish it")
+        raise DataError(
+            f"{root} is an unfinished conversion; run the same `phidata convert` command again to finish it"
+        )
     files = sorted(file for file in root.glob("*_*.jsonl") if file.name != FAILURES and not file.name.startswith("."))
     splits: dict[str, Path] = {}
     for file in files:
         split = file.stem.rpartition("_")[2]
         if split in splits:
-            raise UsageError(f"{root} has two files for split {split!r}: {splits[split].name} and {file.name}; keep one data set a folder")
+            names = f"{splits[split].name} and {file.name}"
+            raise UsageError(f"{root} has two files for split {split!r}: {names}; keep one data set a folder")
         splits[split] = file
     if not splits:
         raise UsageError(f"{root} holds no <name>_<split>.jsonl; it is not a data folder")

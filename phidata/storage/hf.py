@@ -28,11 +28,15 @@ def to_dataset(rows: Sequence[Conversation], image_path: ImagePath | None) -> da
     turns["images"] = datasets.List(datasets.Image() if image_path else datasets.Value("string"))
     if any(turn.answers is not None for row in rows for turn in row.conversations):
         turns["answers"] = datasets.List(datasets.Value("string"))
-    columns = {"id": datasets.Value("string"), "source": datasets.Value("string"), "conversations": datasets.List(turns)}
+    columns = {
+        "id": datasets.Value("string"),
+        "source": datasets.Value("string"),
+        "conversations": datasets.List(turns),
+    }
     if any(row.metadata is not None for row in rows):
         columns["metadata"] = datasets.Value("string")
 
-    def generate(content: Sequence[Conversation], state: str) -> Iterator[dict[str, Any]]:
+    def generate(content: Sequence[Conversation], state: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001 - a cache key
         return (_columns(row, tuple(columns), tuple(turns), image_path) for row in content)
 
     return datasets.Dataset.from_generator(
