@@ -1,0 +1,227 @@
+"""What the trainer needs from a vision-language model, and the models that it knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from phidata.errors import UsageError
+from phitrain.render import ChatFormat
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+    from torch import Tensor, nn
+
+Inputs = dict[str, "Tensor"]
+
+
+class Preprocessor(Protocol):
+    """From text and images to the model's inputs. Holds no weights, can be sent to other processes."""
+
+    @property
+    def chat(self) -> ChatFormat: ...
+
+    @property
+    def pad_id(self) -> int: ...
+
+    @property
+    def max_length(self) -> int: ...
+
+    @property
+    def max_image_tokens(self) -> int:
+        """The most positions that an image of any size takes."""
+
+    def num_image_tokens(self, width: int, height: int) -> int: ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Generated ids as text, without control tokens."""
+
+    def pixels(self, images: Sequence[Image]) -> Inputs:
+        """The model's image inputs for one sample; those of a batch are these, concatenated along dimension 0."""
+
+    def save(self, folder: Path) -> None: ...
+
+
+class Adapter(Protocol):
+    """One model as the trainer sees it."""
+
+    @property
+    def preprocessor(self) -> Preprocessor: ...
+
+    def load(self, *, dtype: torch.dtype, attention: str, gradient_checkpointing: bool) -> nn.Module:
+        """The model on the CPU, ready to train: what never gets a gradient does not require one."""
+
+    def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
+        """The summed cross entropy of the labels that are not -100: a scalar in float32."""
+
+    def generate(self, module: nn.Module, inputs: Inputs, max_new_tokens: int) -> list[list[int]]:
+        """Greedy answers, one a row, up to the first stop token."""
+
+    def is_vision(self, parameter: str) -> bool:
+        """Whether a parameter gets a gradient from batches with images only."""
+
+    def may_have_zero_gradient(self, parameter: str) -> bool:
+        """Whether the exact gradient of a parameter is zero by the model's mathematics."""
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        """Write weights and configuration so that the model's own loader reads them."""
+
+
+def open_adapter(name_or_path: str, num_crops: int | None = None) -> Adapter:
+    """The adapter of a model folder or hub id, by the `model_type` of its configuration.
+
+    Raises UsageError where there is no such model or its type is unknown.
+    """
+    model_type = _read_config(name_or_path).get("model_type")
+    if model_type != "phi3_v":
+        raise UsageError(f"{name_or_path} is a model of type {model_type!r}; phitrain trains 'phi3_v'")
+    return Phi3VAdapter(name_or_path, num_crops)
+
+
+@dataclass(frozen=True)
+class Phi3VPreprocessor:
+    """Tokenizer and image processor of Phi-3-vision and Phi-3.5-vision."""
+
+    processor: Any
+    num_crops: int
+    max_length: int
+
+    @cached_property
+    def chat(self) -> ChatFormat:
+        tokenizer = self.processor.tokenizer
+
+        def control(text: str) -> tuple[int, ...]:
+            return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+
+        return ChatFormat(
+            encode_text=self.processor.encode_text,
+            chunk_start=(tokenizer.bos_token_id,),
+            open_user=control("<|user|>"),
+            open_assistant=control("<|end|>\n<|assistant|>\n"),
+            end_assistant=control("<|end|>\n"),
+            close=control("<|endoftext|>"),
+        )
+
+    @property
+    def pad_id(self) -> int:
+        return int(self.processor.tokenizer.pad_token_id)
+
+    @cached_property
+    def max_image_tokens(self) -> int:
+        from phitrain.models.phi3v.geometry import CROP, image_tokens
+
+        return max(image_tokens(CROP * rows, CROP * (self.num_crops // rows)) for rows in range(1, self.num_crops + 1))
+
+    def num_image_tokens(self, width: int, height: int) -> int:
+        from phitrain.models.phi3v.geometry import num_image_tokens
+
+        return num_image_tokens(width, height, self.num_crops)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self.processor.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def pixels(self, images: Sequence[Image]) -> Inputs:
+        # (real crops, 3, 336, 336): the published form's empty crop slots are not carried along.
+        return dict(self.processor.image_processor(images, pad_crops=False))
+
+    def save(self, folder: Path) -> None:
+        self.processor.save_pretrained(folder)
+
+
+class Phi3VAdapter:
+    """Phi-3-vision and Phi-3.5-vision."""
+
+    def __init__(self, name_or_path: str, num_crops: int | None = None) -> None:
+        from phitrain.models.phi3v import Phi3VConfig, Phi3VProcessor
+
+        self.name_or_path = name_or_path
+        options = {} if num_crops is None else {"num_crops": num_crops}
+        processor = Phi3VProcessor.from_pretrained(name_or_path, **options)
+        self.preprocessor = Phi3VPreprocessor(
+            processor=processor,
+            num_crops=int(processor.image_processor.num_crops),
+            max_length=int(Phi3VConfig.from_pretrained(name_or_path).max_position_embeddings),
+        )
+
+    def load(self, *, dtype: torch.dtype, attention: str, gradient_checkpointing: bool) -> nn.Module:
+        from phitrain.models.phi3v import Phi3VForCausalLM
+
+        options = {"dtype": dtype, "attn_implementation": attention}
+        model: Phi3VForCausalLM = Phi3VForCausalLM.from_pretrained(self.name_or_path, **options)
+        unused = set(model.unused_parameter_names())
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name not in unused)
+        if gradient_checkpointing:
+            model.enable_checkpointing()
+        module: nn.Module = model
+        return module
+
+    def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
+        output = module(**inputs, labels=labels, loss_reduction="sum", return_logits=False, use_cache=False)
+        loss: Tensor = output.loss
+        return loss
+
+    def generate(self, module: nn.Module, inputs: Inputs, max_new_tokens: int) -> list[list[int]]:
+        chat = self.preprocessor.chat
+        stops = {chat.close[0], chat.end_assistant[0]}
+        sequences = module.generate(  # type: ignore[operator]  # a torch module's attributes are untyped
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=sorted(stops),
+            pad_token_id=self.preprocessor.pad_id,
+        )
+        answers: list[list[int]] = sequences[:, inputs["input_ids"].shape[1] :].tolist()
+        ends = [next((at for at, token in enumerate(ids) if token in stops), len(ids)) for ids in answers]
+        return [ids[:end] for ids, end in zip(answers, ends, strict=True)]
+
+    def is_vision(self, parameter: str) -> bool:
+        return "vision_embed_tokens." in parameter
+
+    def may_have_zero_gradient(self, parameter: str) -> bool:
+        # A key bias adds the same amount to every score of a query, which softmax does not see.
+        return parameter.endswith("k_proj.bias")
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        module.save_pretrained(folder)  # type: ignore[operator]  # a torch module's attributes are untyped
+
+
+def _read_config(name_or_path: str) -> dict[str, Any]:
+    if not name_or_path:
+        raise UsageError("no model was named; give --model_name_or_path a folder or a hub id")
+    path = Path(name_or_path)
+    if path.exists() or name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1:
+        file = path / "config.json"
+        if not path.exists():
+            raise UsageError(f"no model folder {path}; make one with `phitrain init {path}` or give a hub id")
+        if not file.is_file():
+            raise UsageError(f"{path} holds no config.json; it is not a model folder")
+    else:
+        file = _from_hub(name_or_path)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{file} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise UsageError(f"{file} must hold a JSON object")
+    return config
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, "config.json"))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"{repository} is neither a folder here nor a model that the hub gives ({reason}); "
+            "make a model folder with `phitrain init DIR`, or give the path of one"
+        ) from error
