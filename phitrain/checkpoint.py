@@ -6,20 +6,22 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from phidata.errors import UsageError
-from phitrain.models.adapter import Adapter
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from phitrain.models.adapter import Adapter
 
 RUN_CONFIG = "train_config.json"
 STAGING = ".saving"
 LAST = "config.json"  # without it no loader takes the folder for a model
 
 
-def open_output(path: Path, *, overwrite: bool) -> None:
-    """Make the folder of a run, empty. Raises UsageError when something lies there that is not to be replaced."""
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Raise UsageError when something lies there that a run is not to replace. Changes nothing."""
     if path.is_file():
         raise UsageError(f"--output_dir {path} is a file; give the name of a folder")
     if path.is_dir() and any(path.iterdir()):
@@ -30,6 +32,12 @@ def open_output(path: Path, *, overwrite: bool) -> None:
                 f"--output_dir {path} holds files but no {RUN_CONFIG}: it was not written by `phitrain train` and is "
                 "not overwritten; give another folder"
             )
+
+
+def open_output(path: Path, *, overwrite: bool) -> None:
+    """Make the folder of a run, empty. Raises UsageError as `check_output` does."""
+    check_output(path, overwrite=overwrite)
+    if path.is_dir():
         for entry in path.iterdir():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     path.mkdir(parents=True, exist_ok=True)
@@ -44,6 +52,7 @@ def save_model(adapter: Adapter, module: nn.Module, folder: Path) -> None:
     adapter.preprocessor.save(staging)
     files = sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name))
     for file in files:
+        file.chmod(0o666 & ~_umask())  # the weights' writer makes them readable by their owner only
         _fsync(file)
     for file in files:
         file.replace(folder / file.name)
@@ -60,6 +69,12 @@ def write_json(path: Path, value: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _fsync(path: Path) -> None:

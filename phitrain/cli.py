@@ -17,7 +17,10 @@ import click
 import phidata
 from phidata.console import run
 from phidata.errors import UsageError
+from phidata.loading import open_folder
+from phitrain.checkpoint import check_output
 from phitrain.config import Config, Values, config_from, read_recipe, read_setting
+from phitrain.models.adapter import check_model
 
 NOT_YET = {
     "use_lora": "LoRA is not available yet; leave --use_lora out to train all weights",
@@ -125,6 +128,8 @@ def train(recipe: str, settings: tuple[str, ...], **flags: Any) -> None:
     Flags replace the recipe's values, --set replaces both. Under torchrun every process takes its share of each batch.
     """
     config = config_of(recipe, settings, flags)
+    check_places(config)
+    check_output(Path(config.train.output_dir), overwrite=config.train.overwrite_output_dir)
     with silent_after_first_failure():
         from phitrain.engine import close_world, open_world
         from phitrain.trainer import train as train_model
@@ -160,6 +165,7 @@ def evaluate(model: str, data_dir: str, splits: str, output: Path | None, form: 
         },
     }
     config = config_from(given)
+    check_places(config)
     with silent_after_first_failure():
         from phitrain.checkpoint import write_json
         from phitrain.engine import close_world, open_world
@@ -207,6 +213,14 @@ def config_of(recipe: str, settings: Sequence[str], flags: dict[str, Any]) -> Co
         if not value:
             raise UsageError(f"--{name} is missing; `phitrain train --help` lists the flags")
     return config
+
+
+def check_places(config: Config) -> None:
+    """Find a wrong name in a moment, before the heavy libraries are loaded."""
+    folder = open_folder(config.data.dir)
+    for split in (config.data.train_split, *config.eval.splits) if config.train.output_dir else config.eval.splits:
+        folder.split(split)
+    check_model(config.model.name_or_path)
 
 
 def names_of(text: str) -> list[str]:

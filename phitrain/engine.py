@@ -89,7 +89,7 @@ class Engine:
         self.accumulation = train.batch_size // (train.batch_size_per_gpu * world.size)
         self._scale = world.size * self.accumulation
         bf16 = config.model.precision == "bf16"
-        stage = train.zero
+        self._stage = train.zero
         self.deepspeed, self.optimizer, _, _ = import_deepspeed().initialize(
             model=module,
             optimizer=torch.optim.AdamW(
@@ -102,7 +102,7 @@ class Engine:
                 "train_micro_batch_size_per_gpu": train.batch_size_per_gpu,
                 "gradient_accumulation_steps": self.accumulation,
                 "gradient_clipping": optimizer.max_grad_norm,
-                "zero_optimization": {"stage": stage},
+                "zero_optimization": {"stage": self._stage},
                 "zero_allow_untested_optimizer": True,
                 "bf16": {"enabled": bf16},
                 "steps_per_print": 1 << 62,
@@ -127,8 +127,11 @@ class Engine:
         """Clip and update after the last micro-batch; returns the norm of the gradient before clipping."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
+        # Stage 0 clips without keeping the norm; its gradients are whole and reduced by now.
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None] if self._stage == 0 else []
+        norm = torch.nn.utils.get_total_norm(gradients) if gradients else None
         self.deepspeed.step()
-        return float(self.deepspeed.get_global_grad_norm() or 0.0)
+        return float(self.deepspeed.get_global_grad_norm() if norm is None else norm)
 
 
 def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

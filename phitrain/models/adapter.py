@@ -77,10 +77,15 @@ def open_adapter(name_or_path: str, num_crops: int | None = None) -> Adapter:
 
     Raises UsageError where there is no such model or its type is unknown.
     """
+    check_model(name_or_path)
+    return Phi3VAdapter(name_or_path, num_crops)
+
+
+def check_model(name_or_path: str) -> None:
+    """Raise UsageError where there is no such model folder or hub id, or its type is unknown. Loads no weights."""
     model_type = _read_config(name_or_path).get("model_type")
     if model_type != "phi3_v":
         raise UsageError(f"{name_or_path} is a model of type {model_type!r}; phitrain trains 'phi3_v'")
-    return Phi3VAdapter(name_or_path, num_crops)
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,11 @@ class Phi3VAdapter:
     """Phi-3-vision and Phi-3.5-vision."""
 
     def __init__(self, name_or_path: str, num_crops: int | None = None) -> None:
+        from transformers.utils import logging
+
         from phitrain.models.phi3v import Phi3VConfig, Phi3VProcessor
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library is untyped here
         self.name_or_path = name_or_path
         options = {} if num_crops is None else {"num_crops": num_crops}
         processor = Phi3VProcessor.from_pretrained(name_or_path, **options)

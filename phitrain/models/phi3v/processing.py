@@ -72,7 +72,7 @@ class Phi3VImageProcessor:
 
     def _normalised(self, picture: Image.Image) -> Tensor:
         """(3, height, width) in float32: each of the 256 levels looked up, which equals computing it."""
-        levels = torch.from_numpy(np.asarray(picture)).permute(2, 0, 1).contiguous()
+        levels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
         return torch.stack([table[channel.int()] for table, channel in zip(self._levels, levels, strict=True)])
 
 

@@ -1,0 +1,83 @@
+"""Configuration: recipes, layers, refusals that name the remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phidata.errors import UsageError
+from phitrain.config import config_from, read_recipe, read_setting
+
+
+def test_the_shipped_recipe_holds_the_published_values() -> None:
+    config = config_from(read_recipe("ucf101"))
+    assert config.optimizer == config_from().optimizer
+    assert config.as_dict()["optimizer"] == {
+        "learning_rate": 4e-5,
+        "betas": (0.9, 0.95),
+        "eps": 1e-7,
+        "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+        "warmup_steps": 50,
+    }
+    assert (config.train.batch_size, config.train.num_train_epochs, config.model.num_crops) == (16, 1, 4)
+
+
+def test_a_saved_configuration_reads_back_equal() -> None:
+    config = config_from(read_recipe("ucf101"), {"train": {"max_steps": 7}}, {"eval": {"splits": ["val"]}})
+    assert config_from(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_later_layers_win() -> None:
+    config = config_from({"train": {"seed": 1, "zero": 2}}, {"train": {"seed": 3}})
+    assert (config.train.seed, config.train.zero) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("train.seed=5", {"train": {"seed": 5}}),
+        ("model.attention=eager", {"model": {"attention": "eager"}}),
+        ('eval.splits=["val"]', {"eval": {"splits": ["val"]}}),
+        ("optimizer.eps=1e-8", {"optimizer": {"eps": 1e-8}}),
+    ],
+)
+def test_a_setting_is_toml_or_text(text: str, value: dict[str, Any]) -> None:
+    assert read_setting(text) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trian": {}}, "no configuration section 'trian'; did you mean 'train'?"),
+        ({"train": {"batchsize": 1}}, "no field 'batchsize' in section 'train'; did you mean 'batch_size'?"),
+        ({"train": {"seed": "x"}}, "train.seed must be a whole number, found 'x'"),
+        ({"train": {"seed": True}}, "train.seed must be a whole number, found True"),
+        ({"train": {"zero": 3}}, "zero 3 is not available yet"),
+        ({"train": {"batch_size": 0}}, "train.batch_size is 0; it must be at least 1"),
+        ({"train": 3}, "configuration section 'train' must be a table"),
+        ({"model": {"precision": "fp16"}}, "fp16 is not available; use bf16"),
+        ({"model": {"attention": "flash"}}, "must be one of eager, sdpa, flash_attention_2"),
+        ({"optimizer": {"betas": [0.9]}}, "optimizer.betas must be a list of 2 values"),
+        ({"optimizer": {"learning_rate": 0}}, "optimizer.learning_rate is 0.0; it must be above 0"),
+        ({"eval": {"splits": "val"}}, "eval.splits must be a list, found 'val'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_remedy(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        config_from(values)
+
+
+def test_a_recipe_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no recipe 'ucf10'; did you mean 'ucf101'\?"):
+        read_recipe("ucf10")
+    with pytest.raises(UsageError, match="no recipe file"):
+        read_recipe(str(tmp_path / "mine.toml"))
+    (tmp_path / "mine.toml").write_text("[train\n")
+    with pytest.raises(UsageError, match=r"mine\.toml is not TOML"):
+        read_recipe(str(tmp_path / "mine.toml"))
+    (tmp_path / "mine.toml").write_text("[train]\nseed = 3\n")
+    assert read_recipe(str(tmp_path / "mine.toml")) == {"train": {"seed": 3}}
