@@ -1,0 +1,1 @@
+"""One module a command: its options, one SDK call, what it prints."""
