@@ -50,14 +50,18 @@ def save_model(adapter: Adapter, module: nn.Module, folder: Path) -> None:
     staging.mkdir(parents=True)
     adapter.save(module, staging)
     adapter.preprocessor.save(staging)
-    files = sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name))
-    for file in files:
-        file.chmod(0o666 & ~_umask())  # the weights' writer makes them readable by their owner only
-        _fsync(file)
-    for file in files:
+    make_durable(staging)
+    for file in sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name)):
         file.replace(folder / file.name)
     staging.rmdir()
     _fsync(folder)
+
+
+def make_durable(folder: Path) -> None:
+    """Bring the files of a folder to disk, readable by whom the umask says: the weights' writer hides them."""
+    for file in folder.iterdir():
+        file.chmod(0o666 & ~_umask())
+        _fsync(file)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -74,9 +74,7 @@ def cli() -> None:
 @click.option("--num_crops", type=click.IntRange(1), help="the most local crops of an image that the folder asks for")
 def init(folder: Path, size: str, seed: int, num_crops: int | None) -> None:
     """Make a model FOLDER with random weights in the published layout."""
-    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not an empty folder; give another name")
-    from phitrain.models.phi3v.create import create_model_folder
+    from phitrain.create import create_model_folder
 
     options = {} if num_crops is None else {"num_crops": num_crops}
     with silent_after_first_failure():

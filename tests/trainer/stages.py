@@ -30,7 +30,7 @@ def main(model: str, data: str) -> None:
     samples = Samples(phidata.load(data, split="train"), adapter.preprocessor)
     found: dict[str, Any] = {}
     plain = load_model(configured(model, 0), adapter, world)
-    found["plain"] = {"losses": plain_loop(configured(model, 0), adapter, plain, samples), "weights": 0.0}
+    found["plain"] = {"losses": plain_loop(configured(model, 0), plain, samples), "weights": 0.0}
     for stage in (0, 1, 2):
         module = load_model(configured(model, stage), adapter, world)
         told: list[Any] = []
@@ -54,7 +54,7 @@ def configured(model: str, stage: int) -> Config:
     )
 
 
-def plain_loop(config: Config, adapter: Any, module: nn.Module, samples: Samples) -> list[float]:
+def plain_loop(config: Config, module: nn.Module, samples: Samples) -> list[float]:
     """The same steps without DeepSpeed: one batch of three rows, the mean over its tokens, torch's own optimizer."""
     decayed = [
         p for n, p in module.named_parameters() if p.requires_grad and not n.endswith("bias") and "norm" not in n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def rows(micros: list[list[Slot]]) -> list[int]:
 def test_every_row_is_trained_once_an_epoch_whatever_the_ranks() -> None:
     for world in (1, 2, 4):
         taken = [rows(plan(10, world=world, rank=rank)) for rank in range(world)]
-        assert sorted(sum(taken, [])) == list(range(10))
+        assert sorted(chain.from_iterable(taken)) == list(range(10))
 
 
 def test_the_rows_of_a_step_do_not_depend_on_the_ranks() -> None:
@@ -36,7 +37,7 @@ def test_the_rows_of_a_step_do_not_depend_on_the_ranks() -> None:
     assert len(alone) == 4 * steps_of_epoch(10, 4) == 12
     for step in range(3):
         both = [rows(micros[2 * step : 2 * step + 2]) for micros in together]
-        assert set(sum(both, [])) == set(rows(alone[4 * step : 4 * step + 4]))
+        assert set(chain.from_iterable(both)) == set(rows(alone[4 * step : 4 * step + 4]))
 
 
 def test_a_short_last_step_is_completed_by_fillers() -> None:

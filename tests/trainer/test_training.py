@@ -66,7 +66,7 @@ def test_two_processes_train_as_one_does(run: Run, model_folder: Path, data_fold
         assert evaluations[0] == evaluations[1]
 
 
-def test_a_run_leaves_a_model_its_log_and_its_evaluations(alone: Path, model_folder: Path, data_folder: Path) -> None:
+def test_a_run_leaves_a_model_its_log_and_its_evaluations(alone: Path, model_folder: Path) -> None:
     from phitrain.models.phi3v import Phi3VForCausalLM, Phi3VProcessor
 
     before, after = weights(model_folder), Phi3VForCausalLM.from_pretrained(alone).state_dict()

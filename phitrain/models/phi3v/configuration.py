@@ -1,4 +1,4 @@
-"""Phi3VConfig: the published keys, read from any of their spellings and written so that the original code reads them."""
+"""Phi3VConfig: the published keys, read in any of their spellings, written so that the original code reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading weights so that a folder which does not fit the model is refused: by default the library fills gaps at random."""
+"""Loading weights so that a folder which does not fit the model is refused: the library would fill gaps at random."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def _refuse(folder: Any, what: str, names: Any) -> None:
     if names:
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         raise UsageError(
-            f"the checkpoint {folder} {what} {len(names)} tensors: {shown}; the folder must be complete and fit its config.json"
+            f"the checkpoint {folder} {what} {len(names)} tensors: {shown}; "
+            "the folder must be complete and fit its config.json"
         )
 
 

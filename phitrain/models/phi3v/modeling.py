@@ -247,7 +247,7 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """As the library's; where a sample grows past the short factors, the cache is dropped and all is computed anew."""
+        """As the library's; where a sample outgrows the short factors, the cache is dropped and all computed anew."""
         name = next((name for name in CACHE_NAMES if kwargs.get(name) is not None), None)
         if name is not None and self._outgrows_short_factors(input_ids, attention_mask, kwargs[name]):
             kwargs |= {name: None, "next_sequence_length": None, "is_first_iteration": True}

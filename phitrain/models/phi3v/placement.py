@@ -1,4 +1,4 @@
-"""Which crops run, which projected rows each image takes and where they stand in the batch: integers only, on the host."""
+"""Which crops run, which projected rows each image takes, where they stand in the batch: integers, on the host."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ class Placement:
     positions: Tensor
 
     def to(self, device: torch.device) -> Placement:
-        return Placement(
-            *(index.to(device, non_blocking=True) for index in (self.crops, self.rows, self.positions))
-        )
+        return Placement(*(index.to(device, non_blocking=True) for index in (self.crops, self.rows, self.positions)))
 
 
 def place(ids: Tensor, image_sizes: Tensor, slots: int | None, image_token_id: int) -> Placement | None:

@@ -237,7 +237,9 @@ def _check_tags(tags: list[int], num_images: int) -> None:
     """The tags' set must be 1 ... n for n images; order and repetition are the model's affair, as published."""
     found = sorted(set(tags))
     if len(found) != num_images:
-        raise DataError(f"the text has {len(found)} image tags and {num_images} images were given: they must be as many")
+        raise DataError(
+            f"the text has {len(found)} image tags and {num_images} images were given: they must be as many"
+        )
     if found != list(range(1, num_images + 1)):
         names = ", ".join(f"<|image_{tag}|>" for tag in found)
         raise DataError(f"image tags must be numbered from 1 without a gap, found {names}")
