@@ -6,7 +6,8 @@ MODEL ?=
 OUT ?= out/demo
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?= -n 2
-OLDEST_TRANSFORMERS := 5.17.0
+# The oldest transformers release that is supported, with what it needs beside the newest one's own packages.
+OLDEST := transformers==5.17.0 huggingface_hub==1.33.0 httpx==0.28.1 httpcore==1.0.9 certifi==2026.10.19.post1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -32,13 +33,12 @@ lint: setup
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-# The model's tests on the oldest transformers release that is supported.
 test-oldest: .venv/.oldest
-	PYTHONPATH=.venv/oldest $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/phi3v
+	PYTHONPATH=.venv/oldest PHITRAIN_GOLDEN=tests/golden $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/phi3v
 
 .venv/.oldest: .venv/.ready
 	rm -rf .venv/oldest
-	$(BIN)/python -m pip install --quiet --target .venv/oldest --no-deps transformers==$(OLDEST_TRANSFORMERS) 'huggingface_hub<2'
+	$(BIN)/python -m pip install --quiet --target .venv/oldest --no-deps $(OLDEST)
 	@touch $@
 
 bench: setup

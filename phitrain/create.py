@@ -67,7 +67,8 @@ def model_config(size: str = "full") -> Phi3VConfig:
         values["rope_scaling"][name] = [published[at * len(published) // half_head] for at in range(half_head)]
     if vision := values.get("vision_config"):
         values["img_processor"]["image_dim_out"] = vision["hidden_size"]
-    return Phi3VConfig.from_dict(values)
+    config: Phi3VConfig = Phi3VConfig.from_dict(values)
+    return config
 
 
 def create_model_folder(

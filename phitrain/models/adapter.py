@@ -146,7 +146,7 @@ class Phi3VAdapter:
 
         from phitrain.models.phi3v import Phi3VConfig, Phi3VProcessor
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library is untyped here
+        logging.disable_progress_bar()
         self.name_or_path = name_or_path
         options = {} if num_crops is None else {"num_crops": num_crops}
         processor = Phi3VProcessor.from_pretrained(name_or_path, **options)

@@ -42,7 +42,7 @@ PUBLISHED_EMBD_LAYER: dict[str, Any] = {
 
 
 @strict
-class Phi3VConfig(PreTrainedConfig):
+class Phi3VConfig(PreTrainedConfig):  # type: ignore[misc]  # the library's classes are untyped
     """Configuration of Phi-3-vision and Phi-3.5-vision.
 
     The keys are those of the published `config.json`. `vision_config` (a dict) changes single sizes of the

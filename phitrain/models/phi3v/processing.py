@@ -182,7 +182,10 @@ class Phi3VProcessor:
             fill = [[] for _ in rows]
         else:
             raise UsageError("the prompts differ in length: pass padding=True, or return_tensors=None for lists")
-        join = (lambda row, pad: pad + row) if side == "left" else (lambda row, pad: row + pad)
+
+        def join(row: list[int], pad: list[int]) -> list[int]:
+            return pad + row if side == "left" else row + pad
+
         ids = [join(row, pad) for row, pad in zip(rows, fill, strict=True)]
         mask = [join([1] * len(row), [0] * len(pad)) for row, pad in zip(rows, fill, strict=True)]
         if as_lists:
@@ -205,9 +208,10 @@ def write_processor_files(root: Path, num_crops: int) -> None:
     """`preprocessor_config.json` and `processor_config.json` as published, code references by repository."""
     repository = hub_repository(None)
     code = f"{repository}--processing_phi3_v"
-    processor = {"auto_map": {"AutoProcessor": f"{code}.Phi3VProcessor"}, "processor_class": "Phi3VProcessor"}
+    auto_map = {"AutoProcessor": f"{code}.Phi3VProcessor"}
+    processor = {"auto_map": auto_map, "processor_class": "Phi3VProcessor"}
     images = {
-        "auto_map": processor["auto_map"] | {"AutoImageProcessor": f"{code}.Phi3VImageProcessor"},
+        "auto_map": auto_map | {"AutoImageProcessor": f"{code}.Phi3VImageProcessor"},
         "do_convert_rgb": True,
         "image_mean": list(MEAN),
         "image_processor_type": "Phi3VImageProcessor",
