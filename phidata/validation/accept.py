@@ -1,0 +1,112 @@
+"""The fast path: rows that are clean are told from those that need a look, and nothing is said about why.
+
+What is accepted here has no finding on the slow path (row.py); a property test holds the two together. msgspec
+decides the grammar and the types. It lets four things pass that are looked for here: a key twice in one object, deep
+nesting, integers beyond a double, and what the rules say about single strings.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from phidata.validation.paths import are_image_paths
+from phidata.validation.scan import MAX_DEPTH
+from phidata.validation.tokens import control_tokens
+
+
+class AcceptedTurn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A turn as it stands in its line: UNSET is a key that is not there."""
+
+    images: list[str]
+    user: str
+    assistant: str
+    answers: list[str] | UnsetType | None = UNSET
+
+
+class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A row in which no rule finds anything."""
+
+    id: str
+    source: str
+    conversations: list[AcceptedTurn]
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+
+
+_MAX_INT = int(sys.float_info.max)  # what the slow path reads as infinite is larger
+
+_decode = msgspec.json.Decoder(AcceptedRow).decode
+
+
+def accept(lines: Sequence[bytes]) -> list[AcceptedRow] | None:
+    """The rows of these lines when every one of them is clean, else None. The more lines at once, the faster."""
+    try:
+        rows = [_decode(line) for line in lines]
+        num_strings = sum(1 + _num_strings(row.metadata, 1) for row in rows if row.metadata is not UNSET)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _Unsure):
+        return None
+    paths: list[str] = []
+    texts: list[str] = []
+    for row in rows:
+        if not (row.id and row.source and row.conversations):
+            return None
+        num_strings += 5  # three keys and two values
+        for turn in row.conversations:
+            num_strings += 5
+            paths += turn.images
+            texts += (turn.user, turn.assistant)
+            if turn.answers is not UNSET:
+                num_strings += 1
+                if turn.answers is not None:
+                    if not (turn.answers and all(turn.answers)):
+                        return None
+                    num_strings += len(turn.answers)
+    block = b"\n".join(lines)
+    escaped = b"\\" in block
+    if (
+        _num_quotes(block, escaped=escaped) == 2 * (num_strings + len(paths))
+        and are_image_paths(paths, escaped=escaped)
+        and _are_plain_texts(texts, markup=escaped or b"<" in block, escaped=escaped)
+    ):
+        return rows
+    return None
+
+
+class _Unsure(Exception):
+    """Only the slow path can tell."""
+
+
+def _num_strings(value: Any, depth: int) -> int:
+    """The keys and the string values in metadata that lie `depth` levels below the row."""
+    match value:
+        case str():
+            return 1
+        case dict() | list() if depth >= MAX_DEPTH:
+            raise _Unsure
+        case dict():
+            return len(value) + sum(_num_strings(member, depth + 1) for member in value.values())
+        case list():
+            return sum(_num_strings(entry, depth + 1) for entry in value)
+        case int() if abs(value) > _MAX_INT:
+            raise _Unsure
+    return 0
+
+
+def _num_quotes(block: bytes, *, escaped: bool) -> int:
+    """The quotes that begin or end a string. A key that stands twice makes more of them than the decoded row needs."""
+    if not escaped:
+        return block.count(b'"')
+    block = block.replace(rb"\\", b"")
+    return block.count(b'"') - block.count(rb"\"")
+
+
+def _are_plain_texts(texts: list[str], *, markup: bool, escaped: bool) -> bool:
+    if not all(texts) or any(map(str.isspace, texts)):
+        return False
+    if markup and any(map(control_tokens, texts)):
+        return False
+    return not (escaped and any("\0" in text for text in texts))
