@@ -1,0 +1,151 @@
+"""Data sets of labelled clips in splits, in the two ways in which they lie on disk.
+
+    <split>/<label>/<clip>                            a folder for each split and label
+    <label>/<clip> and a text file for each split     lines `<label>/<clip> [number]`, as UCF-101 is published
+
+The former may lie one folder deeper, the latter and its lists anywhere in the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from phidata.conversion.converter import Skip
+from phidata.errors import DataError, UsageError
+from phidata.storage.source import Root
+from phidata.storage.tree import Parts, files_below
+
+_LINE = re.compile(r"([^/]+)/([^/]+?)(?:\s+\d+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What is expected: the splits in their order, the list file of each split that has one, the suffix of a clip."""
+
+    splits: Sequence[str]
+    lists: Mapping[str, str]
+    suffix: str
+
+    def is_clip(self, parts: Parts) -> bool:
+        return parts[-1].lower().endswith(self.suffix) and not parts[-1].startswith(".")
+
+    def why_no_clip(self, parts: Parts) -> str:
+        return "hidden file" if parts[-1].startswith(".") else f"not an {self.suffix} file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFile:
+    """A clip, its split and its label. `file` is its path below the source; `problem` says that it is missing."""
+
+    split: str
+    label: str
+    file: str
+    problem: str | None = None
+
+
+def labelled_files(root: Root, layout: Layout) -> Iterator[LabelledFile | Skip]:
+    """List the clips, split by split, those of a split sorted by path; and everything among them that is none.
+
+    Raises UsageError, with what was found and what is expected, for a folder of neither layout or without one of the
+    splits, and DataError for a list with a line that can not be read or that names a clip again.
+    """
+    files = files_below(root.path)
+    top = _top_folder(files, layout)
+    if top is not None:
+        return _by_folder(root, layout, files, top)
+    lists = {name: parts for parts in reversed(files) for name in layout.lists.values() if parts[-1] == name}
+    if lists:
+        return _by_list(root, layout, files, lists)
+    raise UsageError(
+        f"{root.name} is laid out otherwise than expected: either {_names(layout.splits)} with "
+        f"<label>/*{layout.suffix} in each, or <label>/*{layout.suffix} with {_names(layout.lists.values())}; "
+        f"it has {_names(sorted({parts[0] for parts in files}))}"
+    )
+
+
+def _top_folder(files: list[Parts], layout: Layout) -> Parts | None:
+    """Below which folder, the source itself or one in it, there are clips as `<split>/<label>/<clip>`."""
+    tops = {
+        parts[:-3] for parts in files if len(parts) in (3, 4) and layout.is_clip(parts) and parts[-3] in layout.splits
+    }
+    return min(tops, key=lambda top: (len(top), top), default=None)
+
+
+def _by_folder(root: Root, layout: Layout, files: list[Parts], top: Parts) -> Iterator[LabelledFile | Skip]:
+    depth = len(top)
+    found = {
+        parts[depth] for parts in files if len(parts) == depth + 3 and parts[:depth] == top and layout.is_clip(parts)
+    }
+    for split in layout.splits:
+        if split not in found:
+            where = "/".join((root.name, *top))
+            raise UsageError(
+                f"no split {split!r} with {layout.suffix} clips in {where}; it has {_names(sorted(found))}"
+            )
+    for split in layout.splits:
+        for parts in files:
+            if parts[: depth + 1] == (*top, split):
+                yield _in_split(parts, split, layout, is_deep_enough=len(parts) == depth + 3)
+    for parts in files:
+        if layout.is_clip(parts) and (parts[:depth] != top or parts[depth] not in layout.splits):
+            yield Skip(file="/".join(parts), reason="in no split folder")
+
+
+def _in_split(parts: Parts, split: str, layout: Layout, *, is_deep_enough: bool) -> LabelledFile | Skip:
+    file = "/".join(parts)
+    if not layout.is_clip(parts):
+        return Skip(file=file, split=split, reason=layout.why_no_clip(parts))
+    if not is_deep_enough:
+        return Skip(file=file, split=split, reason="not in <split>/<label>/")
+    return LabelledFile(split=split, label=parts[-2], file=file)
+
+
+def _by_list(
+    root: Root, layout: Layout, files: list[Parts], lists: Mapping[str, Parts]
+) -> Iterator[LabelledFile | Skip]:
+    listed = _read_lists(root, layout, lists)
+    clips: dict[Parts, Parts] = {}
+    for parts in files:
+        if layout.is_clip(parts):
+            clips.setdefault(parts[-2:], parts)
+    for split in layout.splits:
+        for key, (where, of_split) in sorted(listed.items()):
+            if of_split == split:
+                problem = None if key in clips else f"{where} lists it, but it is not in the source"
+                yield LabelledFile(split=split, label=key[0], file="/".join(clips.get(key, key)), problem=problem)
+    folders = {parts[:-1] for parts in clips.values()}
+    for parts in files:
+        file = "/".join(parts)
+        if layout.is_clip(parts) and clips[parts[-2:]] != parts:
+            yield Skip(file=file, reason="a second copy of a clip")
+        elif layout.is_clip(parts) and parts[-2:] not in listed:
+            yield Skip(file=file, reason="in no split list")
+        elif not layout.is_clip(parts) and parts[:-1] in folders and parts not in lists.values():
+            yield Skip(file=file, reason=layout.why_no_clip(parts))
+
+
+def _read_lists(root: Root, layout: Layout, lists: Mapping[str, Parts]) -> dict[Parts, tuple[str, str]]:
+    """Every listed clip, as (label, clip): where it is listed, as `<list>:<line>`, and its split."""
+    listed: dict[Parts, tuple[str, str]] = {}
+    for split, name in layout.lists.items():
+        if name not in lists:
+            raise UsageError(f"no {name} in {root.name}; it has {_names(sorted(lists))}, put it beside that")
+        text = root.path.joinpath(*lists[name]).read_text(encoding="utf-8-sig", errors="replace")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip():
+                continue
+            where = f"{name}:{number}"
+            found = _LINE.fullmatch(line.strip())
+            if found is None:
+                raise DataError(f"{where}: {line.strip()!r} is not <label>/<clip> [number]; mend the list")
+            key = (found[1], found[2])
+            if key in listed:
+                raise DataError(f"{where}: {'/'.join(key)} is listed in {listed[key][0]} already; remove one")
+            listed[key] = (where, split)
+    return listed
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "nothing"

@@ -1,0 +1,75 @@
+"""What a finished conversion says about itself: `manifest.json`, described by schemas/manifest.schema.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from phidata.conversion.options import Options
+from phidata.errors import UsageError
+from phidata.storage.folder import MANIFEST
+from phidata.storage.source import Identity
+
+FORMAT_VERSION = 1
+
+
+class SplitLedger(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of one split: `rows_in` = `written` + `skipped` + `failed`; and its jsonl file with the sha256 of it."""
+
+    file: str
+    rows_in: int
+    written: int
+    skipped: int
+    failed: int
+    sha256: str
+
+
+class RowLedger(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows of the source, those that belong to no split included, and how many were skipped for which reason."""
+
+    rows_in: int
+    written: int
+    skipped: int
+    failed: int
+    skip_reasons: dict[str, int]
+
+
+class ImageTree(msgspec.Struct, frozen=True, kw_only=True):
+    """The images: how many, how many bytes, and the sha256 of their list.
+
+    The list has a line `<sha256>  <path>` for each image, as `sha256sum` prints it in the image folder, in the order in
+    which the jsonl files name them.
+    """
+
+    num: int
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole data set: what it was made from, by what, and what came out of every row. Nothing in it tells the time,
+    the machine or the place, so the same input, options and versions give the same bytes."""
+
+    format_version: int
+    converter: str
+    versions: dict[str, str]
+    options: Options
+    source: Identity
+    rows: RowLedger
+    splits: dict[str, SplitLedger]
+    images: ImageTree
+
+    def to_json(self) -> bytes:
+        """The text of `manifest.json`."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read the manifest of a data folder. Raises UsageError when there is none, or one that is not phidata's."""
+    try:
+        return msgspec.json.decode((root / MANIFEST).read_bytes(), type=Manifest)
+    except FileNotFoundError as error:
+        raise UsageError(f"no {MANIFEST} in {root}; it holds no finished conversion") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UsageError(f"{root / MANIFEST} is not the manifest of a conversion ({error})") from error

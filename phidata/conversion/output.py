@@ -1,0 +1,126 @@
+"""The output folder while it is being written: whose it is, what is continued, what is removed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from phidata.conversion.journal import Header, Journal
+from phidata.conversion.manifest import read_manifest
+from phidata.conversion.outcome import Written
+from phidata.errors import UsageError
+from phidata.storage.folder import FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.sink import remove_temporaries
+
+_UNPACKED = ".source"  # where an archive is unpacked while its rows are converted
+
+
+class Output:
+    """A folder that this process alone writes, for as long as its journal is open. Made by `claimed`."""
+
+    def __init__(self, root: Path, journal: Journal) -> None:
+        self.root = root
+        self.images = root / IMAGES
+        self.unpacked = root / _UNPACKED
+        self.journal = journal
+
+    def begin(self, header: Header, *, anew: bool) -> None:
+        """Begin from nothing when that is wanted or nothing was done before, else continue after the journal."""
+        if anew or self.journal.header is None:
+            self.journal.start(header)
+        if len(self.journal) == 0:
+            self._remove_data(header.converter)
+        remove_temporaries(self.root)
+        self.images.mkdir(exist_ok=True)
+
+    def holds(self, result: Written) -> bool:
+        """Whether every image of a row that was written before is still there, bit for bit."""
+        for image in result.images:
+            path = self.images / image.path
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != image.sha256:
+                return False
+        return True
+
+    def remove_images(self, name: str) -> None:
+        """Remove what a row that failed may have left: images called `<name>.<k>.jpg` or png."""
+        path = self.images / name
+        own = re.compile(re.escape(path.name) + r"\.\d+\.(jpg|png)")
+        if path.parent.is_dir():
+            for image in path.parent.iterdir():
+                if own.fullmatch(image.name):
+                    image.unlink()
+
+    def _remove_data(self, converter: str) -> None:
+        (self.root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
+        (self.root / FAILURES).unlink(missing_ok=True)
+        for lines in self.root.glob(f"{converter}_*.jsonl"):
+            lines.unlink()
+        if self.images.exists():
+            shutil.rmtree(self.images)
+
+
+@contextmanager
+def claimed(root: Path, header: Header, *, overwrite: bool) -> Iterator[Output]:
+    """Take an output folder for this process alone; nothing of the data in it is touched yet.
+
+    It may be new, empty, or an unfinished conversion with the same header; with `overwrite` any conversion by the same
+    converter. Raises UsageError for anything else, and when another process is converting into it.
+    """
+    new = not root.exists()
+    _check_ours(root, header.converter, overwrite=overwrite)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        journal = Journal(root / JOURNAL)
+    except OSError as error:
+        raise UsageError(f"{root} can not be written ({error.strerror}); choose another --out") from error
+    try:
+        _check_same(root, journal.header, header, overwrite=overwrite)
+        shutil.rmtree(root / _UNPACKED, ignore_errors=True)
+        yield Output(root, journal)
+    finally:
+        if journal.header is None:
+            journal.remove()
+            if new:
+                with suppress(OSError):  # an error is on its way already
+                    root.rmdir()
+        journal.close()
+
+
+def _check_ours(root: Path, converter: str, *, overwrite: bool) -> None:
+    """Refuse a folder of somebody else's, and a finished conversion that is not to be replaced."""
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise UsageError(f"{root} is a file; choose a folder for --out")
+    names = {entry.name for entry in root.iterdir()}
+    if MANIFEST in names:
+        other = read_manifest(root).converter
+        if other != converter:
+            raise UsageError(f"{root} holds a conversion from {other}; choose another --out")
+        if JOURNAL not in names and not overwrite:
+            raise _finished(root)
+    elif names and JOURNAL not in names:
+        some = ", ".join(sorted(names)[:3])
+        raise UsageError(f"{root} holds other files ({some}) and no conversion; choose a new or empty folder for --out")
+
+
+def _check_same(root: Path, begun: Header | None, header: Header, *, overwrite: bool) -> None:
+    """Refuse to go on with a conversion that was begun differently; a journal without a header was never begun."""
+    if begun is None:
+        if (root / MANIFEST).exists() and not overwrite:
+            raise _finished(root)
+    elif begun.converter != header.converter:
+        raise UsageError(f"{root} holds an unfinished conversion from {begun.converter}; choose another --out")
+    elif begun != header and not overwrite:
+        raise UsageError(
+            f"{root} holds an unfinished conversion that was begun with {begun.difference(header)}; "
+            f"run it again as it was begun, or pass --overwrite to begin anew"
+        )
+
+
+def _finished(root: Path) -> UsageError:
+    return UsageError(f"{root} holds a finished conversion; pass --overwrite to replace it, or choose another --out")

@@ -1,0 +1,135 @@
+"""Worker processes that convert rows, and what happens when one of them dies.
+
+Workers are fresh interpreters: they share no memory, lock or open file with the caller, who may have threads and needs
+no `if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+
+from phidata.conversion.outcome import Failed, Outcome
+from phidata.conversion.worker import Job, OutputLost, Task
+from phidata.errors import DataError
+
+MAX_ATTEMPTS = 2  # a process may be killed for want of memory, and the row be converted when there is some again
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:-1]; from phidata.conversion.worker import main; main()"
+
+
+class Pool:
+    """At most `jobs` workers, started when there is work for them and killed at the end of the block."""
+
+    def __init__(self, job: Job, jobs: int) -> None:
+        self._job = job
+        self._jobs = jobs
+        self._workers: dict[Connection, Worker] = {}
+        self._deaths: Counter[int] = Counter()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for worker in self._workers.values():
+            worker.kill()
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """Convert every task and yield each when it is done, in any order.
+
+        A task whose worker is killed is tried once more and then fails. Raises DataError when the output can not be
+        written, and when a worker ends by an error of its own: that is a mistake in the converter.
+        """
+        waiting = deque(tasks)
+        idle: list[Worker] = []
+        while True:
+            while waiting and (idle or len(self._workers) < self._jobs):
+                worker = idle.pop() if idle else self._start()
+                worker.give(waiting.popleft())
+            busy = [connection for connection, worker in self._workers.items() if worker.task is not None]
+            if not busy:
+                return
+            for connection in wait(busy):
+                worker = self._workers[connection]  # type: ignore[index]  # what was given to wait comes back
+                task, result = worker.take()
+                if isinstance(result, OutputLost):
+                    raise DataError(f"{result.reason}; make room and run the same command again, it continues")
+                if result is not None:
+                    idle.append(worker)
+                else:
+                    result = self._bury(worker, task)
+                if result is None:
+                    waiting.append(task)
+                else:
+                    yield task, result
+
+    def _start(self) -> Worker:
+        worker = Worker(self._job)
+        self._workers[worker.connection] = worker
+        return worker
+
+    def _bury(self, worker: Worker, task: Task) -> Failed | None:
+        """Take leave of a worker that died, and judge its task: it failed, or is to be tried again."""
+        del self._workers[worker.connection]
+        code = worker.leave()
+        if code >= 0:
+            raise DataError(f"the worker that converted {task.row.file} ended by an error of its own, shown above")
+        self._deaths[task.number] += 1
+        if self._deaths[task.number] < MAX_ATTEMPTS:
+            return None
+        name = signal.Signals(-code).name
+        return Failed(reason=f"its worker process was killed by {name}, {MAX_ATTEMPTS} times")
+
+
+class Worker:
+    """One process and the task that it has at present."""
+
+    def __init__(self, job: Job) -> None:
+        self.task: Task | None = None
+        self.connection, theirs = Pipe()
+        command = [sys.executable, "-c", _PROGRAM, *sys.path, str(theirs.fileno())]
+        with theirs, _interrupt_blocked():
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[theirs.fileno()])
+        self._send(job)
+
+    def give(self, task: Task) -> None:
+        self.task = task
+        self._send(task)
+
+    def take(self) -> tuple[Task, Outcome | OutputLost | None]:
+        """Its task and what became of it: None when the process has died."""
+        assert self.task is not None
+        task, self.task = self.task, None
+        try:
+            return task, self.connection.recv()
+        except (EOFError, OSError):
+            return task, None
+
+    def leave(self) -> int:
+        """Let the process end, and return its exit code."""
+        self.connection.close()
+        return self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.leave()
+
+    def _send(self, message: Job | Task) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died, which `take` will find out
+            self.connection.send(message)
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """A process started in this block never gets Ctrl-C: that is for its parent to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,95 @@
+"""A worker process: converts one row after the other for as long as its parent asks.
+
+Started by `phidata.conversion.pool`. When the parent dies, in whatever way, the pipe ends and so does the worker.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+
+from phidata.conversion.converter import Converter, Row, find_converter
+from phidata.conversion.media import Media
+from phidata.conversion.options import Options
+from phidata.conversion.outcome import Failed, ImageFile, Outcome, Written
+from phidata.errors import DataError
+from phidata.records import Conversation
+from phidata.storage.sink import new_file
+from phidata.validation import check_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all rows of a conversion share: sent to each worker once."""
+
+    converter: str
+    root: Path
+    images: Path
+    options: Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One row to convert, its number in the order of the source, and the id it gets."""
+
+    number: int
+    id: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class OutputLost:
+    """The output can not be written: no row's fault, and no row can be converted until that is mended."""
+
+    reason: str
+
+
+def main() -> None:
+    """Serve the parent at the other end of the pipe that the last argument names."""
+    with Connection(int(sys.argv[-1])) as parent:
+        try:
+            job: Job = parent.recv()
+            converter = find_converter(job.converter)
+            while True:
+                parent.send(perform(parent.recv(), job, converter))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+def perform(task: Task, job: Job, converter: Converter[Row]) -> Outcome | OutputLost:
+    """Convert a row, check it, and write its images; of a row that fails nothing is written."""
+    media = Media(job.root, task.row.name, job.options)
+    try:
+        line = _line(task, converter, media)
+    except DataError as error:
+        return Failed(reason=str(error))
+    except OSError as error:
+        return Failed(reason=f"{task.row.file} can not be read ({error.strerror})")
+    except MemoryError:
+        return Failed(reason="it needs more memory than there is")
+    try:
+        images = tuple(_write(job.images, path, data) for path, data in media.encoded.items())
+    except OSError as error:
+        return OutputLost(f"images can not be written to {job.images} ({error.strerror})")
+    return Written(line=msgspec.Raw(line), images=images)
+
+
+def _line(task: Task, converter: Converter[Row], media: Media) -> bytes:
+    if task.row.problem is not None:
+        raise DataError(task.row.problem)
+    turns = converter.convert(task.row, media)
+    line = msgspec.json.encode(Conversation(id=task.id, source=converter.name, conversations=turns))
+    errors = [found for found in check_line(line) if found.severity == "error"]
+    if errors:
+        raise DataError("; ".join(f"{found.code} {found.pointer}: {found.message}" for found in errors))
+    return line
+
+
+def _write(folder: Path, path: str, data: bytes) -> ImageFile:
+    with new_file(folder / path, durable=False) as file:
+        file.write(data)
+    return ImageFile(path, len(data), file.sha256)

@@ -1,0 +1,141 @@
+"""What is wrong inside an image file: by its header alone, or by decoding every pixel."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from phidata.diagnostics import image_rules
+from phidata.diagnostics.excerpt import quoted
+from phidata.media.defect import Defect
+from phidata.media.presence import unreadable
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+LARGE_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: above it Pillow warns, above its double Pillow refuses
+EXIF_ORIENTATION = 0x0112
+
+# What Pillow's readers raise for bytes that make no sense: its own fuzzers (Tests/oss-fuzz) expect most of them, and
+# Image.open swallows others while it looks for the format.
+UNDECODABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+_SIGNATURES = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x89PNG": "a PNG",
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+}
+_SILENT = logging.NullHandler()  # Pillow logs some of what it raises; without a handler that lands on standard error
+
+
+def probe(path: str, *, decode: bool) -> list[Defect]:
+    """Everything wrong with an image file that is there; with `decode` also what only decoding all its frames shows.
+
+    A damaged or hostile file is a defect, never an exception.
+    """
+    try:
+        file = open(path, "rb")  # noqa: PTH123, SIM115 - closed below; a Path would cost more than the call
+    except OSError as error:
+        return [unreadable(error)]
+    with file, _strict_pillow() as caught:
+        defects = list(_content(file, decode=decode))
+    messages = dict.fromkeys(str(warning.message) for warning in caught if not _is_about_size(warning))
+    return defects + [Defect(image_rules.DECODER_WARNING, f"makes Pillow warn: {message}") for message in messages]
+
+
+@contextmanager
+def _strict_pillow() -> Iterator[list[warnings.WarningMessage]]:
+    """Pillow with its safe settings, whatever the program around has set, and its warnings in a list."""
+    logging.getLogger("PIL").addHandler(_SILENT)
+    settings = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, LARGE_PIXELS
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield caught
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = settings
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
+    try:
+        image = Image.open(file, formats=_formats())
+        num_pixels = image.width * image.height
+        if num_pixels > LARGE_PIXELS:
+            yield Defect(image_rules.LARGE_IMAGE, f"has {num_pixels:,} pixels")
+        if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's MPO holds a preview beside
+            yield Defect(image_rules.ANIMATED, "has more than one frame")
+        if decode and image.format != "TIFF":  # Pillow turns a TIFF while decoding it, and forgets how it was stored
+            _decode_all(image)
+        if (orientation := _orientation(image)) != 1:
+            yield Defect(image_rules.ORIENTATION, f"is stored turned or mirrored, EXIF orientation {orientation}")
+        if decode and image.format == "TIFF":
+            _decode_all(image)
+    except UnidentifiedImageError:
+        yield _unidentified(file)
+    except Image.DecompressionBombError as error:
+        yield Defect(image_rules.DECOMPRESSION_BOMB, f"is too large to be decoded safely: {error}")
+    except UNDECODABLE as error:
+        yield _damaged(error)
+
+
+def _decode_all(image: Image.Image) -> None:
+    image.load()
+    for number in range(1, getattr(image, "n_frames", 1)):
+        image.seek(number)
+        image.load()
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation as far as it has been read; a PNG may have it behind its pixels."""
+    if image.format in ("JPEG", "MPO") and "exif" not in image.info and "xmp" not in image.info:
+        return 1
+    orientation = Image.Image.getexif(image).get(EXIF_ORIENTATION, 1)  # PNG's own method would decode the pixels
+    return orientation if orientation in range(2, 9) else 1
+
+
+def _unidentified(file: BinaryIO) -> Defect:
+    file.seek(0)
+    head = file.read(16)
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return Defect(image_rules.IMAGE_DAMAGED, f"begins like {kind} but its header can not be read")
+    return Defect(image_rules.NOT_AN_IMAGE, f"is not an image: it begins with {quoted(head.decode('latin-1'))}")
+
+
+def _damaged(error: Exception) -> Defect:
+    if "Decompressed data too large" in str(error):
+        return Defect(image_rules.DECOMPRESSION_BOMB, f"unpacks to too much data: {error}")
+    return Defect(image_rules.IMAGE_DAMAGED, f"can not be decoded: {error or type(error).__name__}")
+
+
+def _is_about_size(warning: warnings.WarningMessage) -> bool:
+    return issubclass(warning.category, Image.DecompressionBombWarning)

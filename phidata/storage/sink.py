@@ -1,0 +1,58 @@
+"""Files that are whole or not there: written beside under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_TEMPORARY = re.compile(r"\.\d+\.tmp")
+
+
+class HashedFile:
+    """A file being written, and the sha256 of what went into it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
+    """Write a file that takes its name only when the block ends well; `durable` waits until the disk has it.
+
+    Without `durable` the file survives the death of the process, but perhaps not a power failure. The folder is made
+    when it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            yield HashedFile(file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed have left below a folder."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                Path(root, name).unlink(missing_ok=True)
