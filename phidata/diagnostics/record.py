@@ -31,11 +31,11 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     excerpt: Excerpt
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check went through, and what it found. `images` counts the paths in all turns, not the files."""
+class Summary(msgspec.Struct, kw_only=True):
+    """What a check went through, and how much it found. `images` counts the paths in all turns, not the files."""
 
-    rows: int
-    turns: int
-    images: int
-    errors: int
-    warnings: int
+    rows: int = 0
+    turns: int = 0
+    images: int = 0
+    errors: int = 0
+    warnings: int = 0

@@ -1,12 +1,14 @@
-"""Checking data: shape by the schema, meaning, and the images; the fast path first."""
+"""Checking data: the shape by the schema, what it means, and the images; a fast path first."""
 
 from __future__ import annotations
 
 from phidata.diagnostics import Diagnostic
 from phidata.validation.accept import accept
+from phidata.validation.inputs import Media
+from phidata.validation.report import Report, iter_diagnostics, validate
 from phidata.validation.row import read_row
 
-__all__ = ["check_line"]
+__all__ = ["Media", "Report", "check_line", "iter_diagnostics", "validate"]
 
 
 def check_line(line: bytes, *, path: str = "<row>", number: int = 1) -> list[Diagnostic]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from phidata.diagnostics import Diagnostic, line_rules
+from phidata.diagnostics import Diagnostic, Rule, line_rules
 from phidata.diagnostics.excerpt import cut_excerpt
 from phidata.validation.meaning import meaning_faults
 from phidata.validation.scan import Fault, Scan, scan
 from phidata.validation.shape import shape_faults
 
 _INVALID = re.compile("[\udc80-\udcff]")  # what a byte that is not UTF-8 is decoded to
+_SHOWN_BYTES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Row:
     number: int
     text: str
     scan: Scan
-    faults: list[Fault]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def id(self) -> str | None:
@@ -31,9 +32,13 @@ class Row:
         value = self.scan.value.get("id") if isinstance(self.scan.value, dict) else None
         return value if isinstance(value, str) else None
 
-    def diagnostics(self) -> list[Diagnostic]:
-        """The findings of the line, from left to right."""
-        ordered = sorted(self.faults, key=lambda fault: (fault.start, fault.rule.code))
+    @property
+    def is_blank(self) -> bool:
+        return not self.text.strip(" \t\r")
+
+    def diagnostics(self, more: Iterable[Fault] = ()) -> list[Diagnostic]:
+        """The findings of the line, and of `more` faults found elsewhere, from left to right."""
+        ordered = sorted((*self.faults, *more), key=lambda fault: (fault.start, fault.rule.code))
         return [self.diagnostic(fault) for fault in ordered]
 
     def diagnostic(self, fault: Fault) -> Diagnostic:
@@ -51,19 +56,40 @@ class Row:
         )
 
 
+def find_row(line: bytes, *, path: str, number: int) -> Row:
+    """Read one line for the places of its values, without judging them."""
+    text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+    return Row(path=path, number=number, text=text, scan=scan(text))
+
+
 def read_row(line: bytes, *, path: str, number: int, ended: bool = True) -> Row:
     """Read one line and find what is wrong with it. `ended` says whether a newline follows it in the file."""
-    text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-    if not text.strip(" \t\r"):
-        blank = Fault(rule=line_rules.BLANK_LINE, start=0, end=len(text), path=(), message="the line is blank")
-        return Row(path=path, number=number, text=text, scan=Scan(), faults=[blank])
-    result = scan(text)
-    faults = [*_byte_faults(text), *result.faults]
-    if result.cut_short and not ended:
-        faults = [_cut_short(fault) if fault.rule is line_rules.JSON_SYNTAX else fault for fault in faults]
+    row = find_row(line, path=path, number=number)
+    return replace(row, faults=tuple(_blank(row.text) if row.is_blank else _faults(row.text, row.scan, ended=ended)))
+
+
+def line_diagnostic(line: bytes, rule: Rule, message: str, *, path: str, number: int) -> Diagnostic:
+    """A finding about a line that is not read as a row."""
+    text = line[:_SHOWN_BYTES].decode("utf-8", "surrogateescape")
+    fault = Fault(rule=rule, start=0, end=0, path=(), message=message)
+    return Row(path=path, number=number, text=text, scan=Scan()).diagnostic(fault)
+
+
+def _blank(text: str) -> Iterator[Fault]:
+    yield Fault(rule=line_rules.BLANK_LINE, start=0, end=len(text), path=(), message="the line is blank")
+
+
+def _faults(text: str, result: Scan, *, ended: bool) -> Iterator[Fault]:
+    yield from _byte_faults(text)
+    for fault in result.faults:
+        if fault.rule is line_rules.JSON_SYNTAX and result.cut_short and not ended:
+            message = f"the file ends in the middle of a row: {fault.message}"
+            yield replace(fault, rule=line_rules.CUT_SHORT, message=message, help="")
+        else:
+            yield fault
     if result.complete:
-        faults += [*shape_faults(result), *meaning_faults(result, text)]
-    return Row(path=path, number=number, text=text, scan=result, faults=faults)
+        yield from shape_faults(result)
+        yield from meaning_faults(result, text)
 
 
 def _byte_faults(text: str) -> Iterator[Fault]:
@@ -79,12 +105,6 @@ def _byte_faults(text: str) -> Iterator[Fault]:
 
 def _more(count: int) -> str:
     return f", the first of {count} on this line" if count > 1 else ""
-
-
-def _cut_short(fault: Fault) -> Fault:
-    return replace(
-        fault, rule=line_rules.CUT_SHORT, message=f"the file ends in the middle of a row: {fault.message}", help=""
-    )
 
 
 def _escaped(part: str | int) -> str:

@@ -1,0 +1,69 @@
+"""A file as ranges of whole lines, each of which can be read and checked apart from the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_LINE_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineRange:
+    """The bytes of one file from the start of a line to the end of a line."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """What a range holds: its lines without their newlines, and whether the last one had one."""
+
+    lines: list[bytes]
+    ended: bool
+    byte_order_mark: bool = False
+
+
+def line_ranges(path: str, range_bytes: int) -> Iterator[LineRange]:
+    """Cut a file into ranges of about `range_bytes`; each line lies in exactly one."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        size = os.fstat(file.fileno()).st_size
+        start = 0
+        while start < size:
+            end = size if start + range_bytes >= size else _line_end(file, start + range_bytes - 1, size)
+            yield LineRange(path=path, start=start, end=end)
+            start = end
+
+
+def read_lines(part: LineRange, range_bytes: int) -> Lines:
+    """Read a range that `line_ranges` made with the same `range_bytes`.
+
+    Only its last line can reach beyond `range_bytes`. Of one longer than MAX_LINE_BYTES only so much is read that it
+    still is longer: memory stays bounded whatever the file is.
+    """
+    with open(part.path, "rb") as file:  # noqa: PTH123
+        file.seek(part.start)
+        data = file.read(min(part.end - part.start, range_bytes + MAX_LINE_BYTES + 1))
+    marked = part.start == 0 and data.startswith(BYTE_ORDER_MARK)
+    lines = data.removeprefix(BYTE_ORDER_MARK if marked else b"").split(b"\n")
+    ended = not lines[-1]
+    if ended:
+        lines.pop()
+    return Lines(lines=lines, ended=ended, byte_order_mark=marked)
+
+
+def _line_end(file: BinaryIO, position: int, size: int) -> int:
+    """Where the line ends that holds the byte at `position`."""
+    file.seek(position)
+    while block := file.read(_BLOCK_BYTES):
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return position + newline + 1
+        position += len(block)
+    return size

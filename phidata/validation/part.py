@@ -1,0 +1,115 @@
+"""One range of a file checked: the fast path for what is clean, the slow path for the lines that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from phidata.diagnostics import Diagnostic, Rule, line_rules
+from phidata.validation.accept import AcceptedRow, accept
+from phidata.validation.images import ImageChecks
+from phidata.validation.inputs import DataFile, Media
+from phidata.validation.lines import MAX_LINE_BYTES, LineRange, Lines, read_lines
+from phidata.validation.meaning import turns
+from phidata.validation.row import Row, line_diagnostic, read_row
+from phidata.validation.seen import Slots
+
+BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in the processor's cache
+
+# Where a row takes longer a range is smaller, so that processes have an even share and findings come steadily.
+RANGE_BYTES: dict[Media, int] = {"none": 1 << 20, "exists": 1 << 18, "header": 1 << 16, "decode": 1 << 14}
+
+
+class Part(msgspec.Struct, kw_only=True):
+    """What was found in some lines of a file; `ids` has an entry for each line, None where it has no id to be read."""
+
+    num_lines: int = 0
+    rows: int = 0
+    turns: int = 0
+    images: int = 0
+    ids: list[str | None] = []
+    diagnostics: list[Diagnostic] = []
+
+
+class PartCheck:
+    """Checks ranges of files, one after the other; each process of a run has one of its own."""
+
+    def __init__(self, media: Media, slots: Slots) -> None:
+        self._media = media
+        self._slots = slots
+        self._images: dict[str, ImageChecks] = {}
+
+    def __call__(self, file: DataFile, lines: LineRange) -> Part:
+        """All that can be said about these lines without knowing others; line numbers count from their first."""
+        read = read_lines(lines, RANGE_BYTES[self._media])
+        return _Pass(file.path, read, self._images_below(file.images)).run()
+
+    def _images_below(self, root: str) -> ImageChecks | None:
+        if self._media == "none":
+            return None
+        return self._images.setdefault(root, ImageChecks(root, self._media, self._slots))
+
+
+class _Pass:
+    """One walk over the lines of a range."""
+
+    def __init__(self, path: str, read: Lines, images: ImageChecks | None) -> None:
+        self.path = path
+        self.lines = read.lines
+        self.ended = read.ended
+        self.images = images
+        self.part = Part(num_lines=len(read.lines))
+        if read.byte_order_mark:
+            message = "the file begins with a byte order mark, the bytes EF BB BF"
+            self.note(1, line_rules.BYTE_ORDER_MARK, message)
+
+    def run(self) -> Part:
+        num_lines = len(self.lines)
+        too_long = num_lines > 0 and len(self.lines[-1]) > MAX_LINE_BYTES
+        for start in range(0, num_lines - too_long, BLOCK_LINES):
+            block = self.lines[start : min(start + BLOCK_LINES, num_lines - too_long)]
+            if rows := accept(block):
+                self.accepted(rows, start)
+            else:
+                for index in range(start, start + len(block)):
+                    self.single(index)
+        if too_long:
+            self.part.rows += 1
+            self.part.ids.append(None)
+            self.note(num_lines, line_rules.LINE_TOO_LONG, "the line is longer than 16 MiB")
+        return self.part
+
+    def single(self, index: int) -> None:
+        if rows := accept(self.lines[index : index + 1]):
+            self.accepted(rows, index)
+            return
+        row = self.read(index)
+        self.part.rows += not row.is_blank
+        self.part.ids.append(row.id)
+        for _, turn in turns(row.scan.value):
+            images = turn.get("images")
+            self.part.turns += 1
+            self.part.images += len(images) if isinstance(images, list) else 0
+
+    def accepted(self, rows: Sequence[AcceptedRow], start: int) -> None:
+        images = [[image for turn in row.conversations for image in turn.images] for row in rows]
+        self.part.rows += len(rows)
+        self.part.turns += sum([len(row.conversations) for row in rows])
+        self.part.images += sum(map(len, images))
+        self.part.ids += [row.id for row in rows]
+        if self.images:
+            for index, names in enumerate(images, start):
+                if not all(map(self.images.is_sound, names)):
+                    self.read(index)
+
+    def read(self, index: int) -> Row:
+        """Take the slow path for one line and keep its findings."""
+        ended = self.ended or index + 1 < len(self.lines)
+        row = read_row(self.lines[index], path=self.path, number=index + 1, ended=ended)
+        self.part.diagnostics += row.diagnostics(self.images.faults(row.scan) if self.images else ())
+        return row
+
+    def note(self, number: int, rule: Rule, message: str) -> None:
+        line = self.lines[number - 1] if self.lines else b""
+        self.part.diagnostics.append(line_diagnostic(line, rule, message, path=self.path, number=number))

@@ -1,0 +1,80 @@
+"""What a check found, as one value or part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from phidata.diagnostics import Diagnostic, Summary
+from phidata.errors import UsageError
+from phidata.validation.inputs import MEDIA, Media, find_data
+from phidata.validation.run import run_checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All findings of a check, in the order in which they were made, and what it went through.
+
+    `images` counts the paths in all turns, not the files behind them.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    rows: int
+    turns: int
+    images: int
+    errors: int
+    warnings: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error; there may be warnings."""
+        return self.errors == 0
+
+
+def validate(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    images: str | Path | None = None,
+    media: Media = "header",
+    jobs: int = 1,
+) -> Report:
+    """Check jsonl files and data folders: every row's shape and meaning, ids over each data set, and the images.
+
+    `images` is the folder below which image paths start: by default `images/` beside a file, else the file's folder.
+    `media` says how closely images are looked at: not at all, that they exist, their headers, or every pixel decoded.
+    The report is the same for any number of jobs.
+
+    Raises UsageError for a path that is no jsonl file or data folder, DataError for an unfinished conversion. What is
+    wrong with the data is in the report, never an exception.
+    """
+    total = Summary()
+    found = tuple(iter_diagnostics(paths, total, images=images, media=media, jobs=jobs))
+    counts = {name: getattr(total, name) for name in total.__struct_fields__}
+    return Report(diagnostics=found, **counts)
+
+
+def iter_diagnostics(
+    paths: str | Path | Iterable[str | Path],
+    total: Summary,
+    *,
+    images: str | Path | None = None,
+    media: Media = "header",
+    jobs: int = 1,
+) -> Iterator[Diagnostic]:
+    """The findings of `validate` as they are made, in bounded memory; `total` grows with them."""
+    if media not in MEDIA:
+        raise UsageError(f"media is {media!r}; it can be {', '.join(map(repr, MEDIA))}")
+    if jobs < 1:
+        raise UsageError(f"jobs is {jobs}; it has to be 1 or more")
+    named = [paths] if isinstance(paths, (str, Path)) else paths
+    for part in run_checks(find_data(named, images), media=media, jobs=jobs):
+        total.rows += part.rows
+        total.turns += part.turns
+        total.images += part.images
+        for diagnostic in part.diagnostics:
+            if diagnostic.severity == "error":
+                total.errors += 1
+            else:
+                total.warnings += 1
+            yield diagnostic

@@ -1,0 +1,50 @@
+"""A check from its files to its findings, as a stream: nothing is kept but the hashes of the ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from phidata.validation.ids import IdIndex
+from phidata.validation.inputs import DataFile, DataSet, Media
+from phidata.validation.lines import line_ranges
+from phidata.validation.part import RANGE_BYTES, Part
+from phidata.validation.whole import no_rows, not_json_lines
+from phidata.validation.workers import CheckRanges, range_checks
+
+
+def run_checks(data_sets: list[DataSet], *, media: Media, jobs: int) -> Iterator[Part]:
+    """The parts of all files in order, with line numbers that count from the start of each file.
+
+    The rows of a data set whose ids stand twice come as a part of their own, behind its last file.
+    """
+    with range_checks(media, _useful_jobs(data_sets, jobs, RANGE_BYTES[media])) as check_ranges:
+        for data_set in data_sets:
+            ids = IdIndex(RANGE_BYTES[media])
+            for file in data_set.files:
+                yield from _file_parts(file, ids, media, check_ranges)
+            for duplicate in ids.duplicates():
+                yield Part(diagnostics=[duplicate])
+
+
+def _file_parts(file: DataFile, ids: IdIndex, media: Media, check_ranges: CheckRanges) -> Iterator[Part]:
+    if unreadable := not_json_lines(file.path):
+        yield Part(diagnostics=[unreadable])
+        return
+    num_lines = 0
+    tasks = ((file, lines) for lines in line_ranges(file.path, RANGE_BYTES[media]))
+    for (_, lines), part in check_ranges(tasks):
+        ids.add(part.ids, lines, first_line=num_lines + 1)
+        part.diagnostics = [replace(found, line=found.line + num_lines) for found in part.diagnostics]
+        num_lines += part.num_lines
+        yield part
+    if num_lines == 0:
+        yield Part(diagnostics=[no_rows(file.path)])
+
+
+def _useful_jobs(data_sets: list[DataSet], jobs: int, range_bytes: int) -> int:
+    """No more processes than there are ranges to check."""
+    num_ranges = sum(os.path.getsize(file.path) // range_bytes + 1 for data in data_sets for file in data.files)  # noqa: PTH202
+    return max(1, min(jobs, num_ranges))

@@ -1,0 +1,47 @@
+"""What concerns a file as a whole: that it is JSON Lines at all, and that it has rows."""
+
+from __future__ import annotations
+
+from phidata.diagnostics import Diagnostic, line_rules
+from phidata.validation.lines import BYTE_ORDER_MARK
+from phidata.validation.row import line_diagnostic
+
+_HEAD_BYTES = 1 << 16
+_SIGNATURES = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\0": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"{\0": "UTF-16 text",
+    b"\0{": "UTF-16 text",
+}
+
+
+def not_json_lines(path: str) -> Diagnostic | None:
+    """The finding for a file that is something else than lines of JSON, seen from its beginning."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        head = file.read(_HEAD_BYTES)
+    kind = next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), "")
+    if not kind and _is_one_document(head.removeprefix(BYTE_ORDER_MARK)):
+        kind = "one JSON document over several lines"
+    if not kind:
+        return None
+    first = head.split(b"\n", 1)[0]
+    return line_diagnostic(first, line_rules.NOT_JSON_LINES, f"this file is {kind}", path=path, number=1)
+
+
+def no_rows(path: str) -> Diagnostic:
+    """The finding for a file without lines."""
+    return line_diagnostic(b"", line_rules.NO_ROWS, "this file has no rows", path=path, number=1)
+
+
+def _is_one_document(head: bytes) -> bool:
+    """Whether the first line opens a list or an object that it does not close, as indented JSON does."""
+    first, newline, _ = head.lstrip().partition(b"\n")
+    first = first.strip()
+    return bool(newline) and (first in (b"{", b"[") or (first.startswith(b"[") and first.endswith(b",")))
