@@ -20,6 +20,8 @@ BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in th
 # Where a row takes longer a range is smaller, so that processes have an even share and findings come steadily.
 RANGE_BYTES: dict[Media, int] = {"none": 1 << 20, "exists": 1 << 18, "header": 1 << 16, "decode": 1 << 14}
 
+Task = tuple[DataFile, LineRange]
+
 
 class Part(msgspec.Struct, kw_only=True):
     """What was found in some lines of a file; `ids` has an entry for each line, None where it has no id to be read."""
@@ -40,8 +42,9 @@ class PartCheck:
         self._slots = slots
         self._images: dict[str, ImageChecks] = {}
 
-    def __call__(self, file: DataFile, lines: LineRange) -> Part:
-        """All that can be said about these lines without knowing others; line numbers count from their first."""
+    def __call__(self, task: Task) -> Part:
+        """All that can be said about some lines without knowing others; line numbers count from their first."""
+        file, lines = task
         read = read_lines(lines, RANGE_BYTES[self._media])
         return _Pass(file.path, read, self._images_below(file.images)).run()
 

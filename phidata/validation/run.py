@@ -12,7 +12,7 @@ from phidata.validation.inputs import DataFile, DataSet, Media
 from phidata.validation.lines import line_ranges
 from phidata.validation.part import RANGE_BYTES, Part
 from phidata.validation.whole import no_rows, not_json_lines
-from phidata.validation.workers import CheckRanges, range_checks
+from phidata.validation.workers import CheckTasks, task_checks
 
 
 def run_checks(data_sets: list[DataSet], *, media: Media, jobs: int) -> Iterator[Part]:
@@ -20,22 +20,22 @@ def run_checks(data_sets: list[DataSet], *, media: Media, jobs: int) -> Iterator
 
     The rows of a data set whose ids stand twice come as a part of their own, behind its last file.
     """
-    with range_checks(media, _useful_jobs(data_sets, jobs, RANGE_BYTES[media])) as check_ranges:
+    with task_checks(media, _useful_jobs(data_sets, jobs, RANGE_BYTES[media])) as check:
         for data_set in data_sets:
             ids = IdIndex(RANGE_BYTES[media])
             for file in data_set.files:
-                yield from _file_parts(file, ids, media, check_ranges)
+                yield from _file_parts(file, ids, media, check)
             for duplicate in ids.duplicates():
                 yield Part(diagnostics=[duplicate])
 
 
-def _file_parts(file: DataFile, ids: IdIndex, media: Media, check_ranges: CheckRanges) -> Iterator[Part]:
+def _file_parts(file: DataFile, ids: IdIndex, media: Media, check: CheckTasks) -> Iterator[Part]:
     if unreadable := not_json_lines(file.path):
         yield Part(diagnostics=[unreadable])
         return
     num_lines = 0
     tasks = ((file, lines) for lines in line_ranges(file.path, RANGE_BYTES[media]))
-    for (_, lines), part in check_ranges(tasks):
+    for (_, lines), part in check(tasks):
         ids.add(part.ids, lines, first_line=num_lines + 1)
         part.diagnostics = [replace(found, line=found.line + num_lines) for found in part.diagnostics]
         num_lines += part.num_lines

@@ -1,27 +1,23 @@
-"""Which images a run has found sound: a fixed amount of memory, which all its processes can share."""
+"""Which images a run has found sound: a fixed amount of memory, which all its processes share."""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Protocol
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
-NUM_SLOTS = 1 << 21  # of 8 bytes; memory is taken as slots are used
+NUM_BYTES = 1 << 24
 
-
-class Slots(Protocol):
-    """Whole numbers of 64 bits, zero at first: a memoryview, or an array in shared memory."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> int: ...
-
-    def __setitem__(self, index: int, value: int, /) -> None: ...
+Slots = memoryview  # whole numbers of 64 bits, zero at first
 
 
 class SoundImages:
-    """A table of hashes in which a newer image may push out an older one, which then is only checked again.
+    """A table of hashes, one slot for each. An image may push out another, which then is only looked at again.
 
-    Two images are mistaken for each other with a chance of 2⁻⁶⁴.
+    Two images are mistaken for one another with a chance of 2⁻⁶⁴.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -37,8 +33,22 @@ class SoundImages:
 
 
 def local_slots() -> Slots:
-    """A table for one process."""
-    return memoryview(bytearray(8 * NUM_SLOTS)).cast("Q")
+    """A table for one process; its memory is taken as it is used."""
+    return memoryview(bytearray(NUM_BYTES)).cast("Q")
+
+
+@contextmanager
+def slots_file() -> Iterator[BinaryIO]:
+    """A temporary file that holds a table for several processes, written in full so that no later write can fail."""
+    with TemporaryFile() as file:
+        file.write(bytes(NUM_BYTES))
+        file.flush()
+        yield file
+
+
+def shared_slots(descriptor: int) -> Slots:
+    """The table in an open file; what one process adds the others see."""
+    return memoryview(mmap.mmap(descriptor, NUM_BYTES)).cast("Q")
 
 
 def _key(path: str) -> int:

@@ -1,69 +1,99 @@
-"""The same checks in one process or in several; results come in the order of the tasks either way."""
+"""The same checks in this process or in several; results come in the order of the tasks either way.
+
+Workers are fresh interpreters: they share no memory, lock or open file with the caller, who may have threads and needs
+no `if __name__ == "__main__"`.
+"""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from itertools import cycle
+from multiprocessing import Pipe
+from typing import BinaryIO
 
 from phidata.errors import PhidataError
-from phidata.validation.inputs import DataFile, Media
-from phidata.validation.lines import LineRange
-from phidata.validation.part import Part, PartCheck
-from phidata.validation.seen import NUM_SLOTS, Slots, local_slots
+from phidata.validation.inputs import Media
+from phidata.validation.part import Part, PartCheck, Task
+from phidata.validation.seen import local_slots, slots_file
 
-Task = tuple[DataFile, LineRange]
 Results = Iterator[tuple[Task, Part]]
-CheckRanges = Callable[[Iterable[Task]], Results]
+CheckTasks = Callable[[Iterable[Task]], Results]
 
-_AHEAD = 3  # tasks in flight for each process; more would only hold results in memory
-
-_check: PartCheck  # of this process, set when the process starts
+_AHEAD = 3  # tasks given to a worker before its first result is taken; more would only hold results in memory
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:-3]; from phidata.validation.worker import main; main()"
 
 
 @contextmanager
-def range_checks(media: Media, jobs: int) -> Iterator[CheckRanges]:
-    """A function that checks ranges: here for one job, else in as many other processes."""
+def task_checks(media: Media, jobs: int) -> Iterator[CheckTasks]:
+    """A function that checks ranges of files: here for one job, else in that many worker processes."""
     if jobs == 1:
         check = PartCheck(media, local_slots())
-        yield lambda tasks: ((task, check(*task)) for task in tasks)
+        yield lambda tasks: ((task, check(task)) for task in tasks)
         return
-    # Forking a program that has threads, as trainers do, can lock up: the processes start afresh.
-    context = get_context("spawn")
-    executor = ProcessPoolExecutor(
-        jobs, context, initializer=_start, initargs=(media, context.RawArray("Q", NUM_SLOTS))
-    )
+    workers: list[Worker] = []
+    with slots_file() as slots:
+        try:
+            workers.extend(Worker(media, slots) for _ in range(jobs))
+            yield lambda tasks: _in_order(workers, tasks)
+        finally:
+            for worker in workers:
+                worker.kill()
+
+
+def _in_order(workers: list[Worker], tasks: Iterable[Task]) -> Results:
+    waiting: deque[tuple[Task, Worker]] = deque()
+    for task, worker in zip(tasks, cycle(workers), strict=False):
+        if len(waiting) == _AHEAD * len(workers):
+            first, earlier = waiting.popleft()
+            yield first, earlier.take()
+        worker.give(task)
+        waiting.append((task, worker))
+    for task, worker in waiting:
+        yield task, worker.take()
+
+
+class Worker:
+    """One process, which answers its tasks in their order."""
+
+    def __init__(self, media: Media, slots: BinaryIO) -> None:
+        self._connection, theirs = Pipe()
+        command = [sys.executable, "-c", _PROGRAM, *sys.path, media, str(slots.fileno()), str(theirs.fileno())]
+        with theirs, _interrupt_blocked():
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[slots.fileno(), theirs.fileno()]
+            )
+
+    def give(self, task: Task) -> None:
+        self._connection.send(task)
+
+    def take(self) -> Part:
+        """The result of its earliest task. Raises PhidataError when the process has died."""
+        try:
+            part: Part = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise PhidataError(f"a checking process died{self._cause()}; use fewer jobs") from error
+        return part
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._connection.close()
+        self._process.wait()
+
+    def _cause(self) -> str:
+        code = self._process.wait()
+        return f", killed by {signal.Signals(-code).name}" if code < 0 else " by an error of its own, shown above"
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """A process started in this block never gets Ctrl-C: that is for its parent to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield lambda tasks: _in_order(executor, tasks, jobs * _AHEAD)
-    except BrokenProcessPool as error:
-        raise PhidataError(
-            "a checking process died, for lack of memory or because the calling program starts work at import; "
-            "use fewer jobs, or guard the call by `if __name__ == '__main__':`"
-        ) from error
+        yield
     finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _in_order(executor: ProcessPoolExecutor, tasks: Iterable[Task], limit: int) -> Results:
-    waiting: deque[tuple[Task, Future[Part]]] = deque()
-    for task in tasks:
-        waiting.append((task, executor.submit(_run, task)))
-        if len(waiting) >= limit:
-            first, result = waiting.popleft()
-            yield first, result.result()
-    for first, result in waiting:
-        yield first, result.result()
-
-
-def _start(media: Media, slots: Slots) -> None:
-    global _check
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its processes
-    _check = PartCheck(media, slots)
-
-
-def _run(task: Task) -> Part:
-    return _check(*task)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
