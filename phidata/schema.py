@@ -17,6 +17,12 @@ def conversation_schema() -> dict[str, Any]:
     return schema
 
 
+def turn_schema() -> dict[str, Any]:
+    """The part of the schema that is about one turn."""
+    turn: dict[str, Any] = conversation_schema()["properties"]["conversations"]["items"]
+    return turn
+
+
 def schema_version() -> str:
     """The version of the row's schema, the last part of its `$id`."""
     identifier: str = conversation_schema()["$id"]
@@ -25,5 +31,5 @@ def schema_version() -> str:
 
 def image_path_pattern() -> str:
     """The regular expression that an image path has to match; the same in Python and in ECMAScript."""
-    pattern: str = conversation_schema()["$defs"]["imagePath"]["pattern"]
+    pattern: str = turn_schema()["properties"]["images"]["items"]["pattern"]
     return pattern

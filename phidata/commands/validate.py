@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from phidata.diagnostics import Summary, catalogue
+from phidata.console import Progress, progress
+from phidata.diagnostics import Summary
+from phidata.diagnostics.catalogue import RULES, explanation, find_rule
 from phidata.diagnostics.render import Format, renderer
-from phidata.validation import Media, iter_diagnostics
+
+if TYPE_CHECKING:
+    from phidata.validation import Media
+
+ERASE_LINE = "\r\033[K"
 
 
 @click.command()
@@ -19,52 +29,72 @@ from phidata.validation import Media, iter_diagnostics
     "--images",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder below which image paths start. [default: images/ beside the file, else its folder]",
+    help="Folder below which image paths start.  [default: images/ beside the file, else its folder]",
 )
 @click.option(
     "--media",
     type=click.Choice(["none", "exists", "header", "decode"]),
     default="header",
     show_default=True,
-    help="How closely images are looked at.",
+    help="How closely images are looked at: that they exist, their headers, every pixel.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github"]),
-    default="text",
-    show_default=True,
-    help="How findings are written.",
-)
+@click.option("--format", "format_", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
     metavar="N",
-    help="Processes to use; the findings are the same for any number.",
+    help="Processes that check; the findings are the same for any number.",
 )
 def validate(paths: tuple[Path, ...], images: Path | None, media: Media, format_: Format, jobs: int) -> int:
-    """Check jsonl files and data folders, row by row and image by image."""
-    total = Summary()
+    """Check jsonl files and data folders, every row and every image.
+
+    Exit code 0: no errors, perhaps warnings; 1: errors; 2: it can not be done as asked. `phidata explain CODE` says
+    more about a finding.
+    """
+    from phidata.validation import add, iter_parts  # imported late: `phidata --help` needs neither Pillow nor numpy
+
     render = renderer(format_, color=_wants_color())
-    for diagnostic in iter_diagnostics(paths, total, images=images, media=media, jobs=jobs):
-        click.echo(render.diagnostic(diagnostic))
+    total = Summary()
+    with _row_counter() as counter:
+        for part in iter_parts(paths, images=images, media=media, jobs=jobs):
+            if part.diagnostics and counter is not None:
+                click.echo(ERASE_LINE, nl=False, err=True)
+            for diagnostic in part.diagnostics:
+                click.echo(render.diagnostic(diagnostic))
+            add(total, part)
+            if counter is not None:
+                counter.update(part.rows)
     click.echo(render.summary(total))
     return 1 if total.errors else 0
 
 
 @click.command()
 @click.argument("code", required=False)
-def explain(code: str | None) -> None:
-    """Explain a diagnostic CODE, such as PHI012; without one, list them all."""
-    if code is None:
-        for rule in catalogue.RULES.values():
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def explain(code: str | None, format_: str) -> None:
+    """Explain the diagnostic CODE, such as PHI012; without one, list them all."""
+    rules = list(RULES.values()) if code is None else [find_rule(code)]
+    for rule in rules:
+        if format_ == "json":
+            click.echo(json.dumps(vars(rule), ensure_ascii=False))
+        elif code is None:
             click.echo(f"{rule.code}  {rule.severity:<7}  {rule.title}")
+        else:
+            click.echo(explanation(rule))
+
+
+@contextmanager
+def _row_counter() -> Iterator[Progress | None]:
+    """Counts the rows on a terminal; elsewhere there is nothing but the findings."""
+    if sys.stderr.isatty():
+        with progress(None, "checked") as counter:
+            yield counter
     else:
-        click.echo(catalogue.explain(catalogue.find_rule(code)))
+        yield None
 
 
 def _wants_color() -> bool:
-    """Colour is for terminals, and for people who have not said no (no-color.org)."""
+    """Colour is for terminals, and for people who have not said no (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from textwrap import fill
 
 from phidata.diagnostics import image_rules, line_rules, row_rules
 from phidata.diagnostics.rule import Rule
 from phidata.errors import UsageError
+
+WIDTH = 100
 
 RULES: dict[str, Rule] = {
     rule.code: rule
@@ -29,9 +32,8 @@ def find_rule(code: str) -> Rule:
     raise UsageError(f"no diagnostic {code!r}; {hint}")
 
 
-def explain(rule: Rule) -> str:
+def explanation(rule: Rule) -> str:
     """The long text of one rule, for a terminal."""
-    example = f"\nexample:\n    {rule.example}\n" if rule.example else ""
-    return (
-        f"{rule.code} {rule.name} ({rule.severity})\n{rule.title}\n\n{rule.explanation}\n{example}\nhelp: {rule.remedy}"
-    )
+    text = fill(rule.explanation, WIDTH, break_long_words=False, break_on_hyphens=False)
+    example = f"\n\nexample:\n    {rule.example}" if rule.example else ""
+    return f"{rule.code} {rule.name} ({rule.severity}): {rule.title}\n\n{text}{example}\n\nhelp: {rule.remedy}"

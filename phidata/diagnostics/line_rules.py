@@ -163,3 +163,13 @@ NO_ROWS = Rule(
     explanation="The file is empty. That is allowed, but a split without rows is rarely meant.",
     remedy="check what wrote the file",
 )
+ROW_COUNT = Rule(
+    code="PHI016",
+    name="row-count",
+    title="not as many rows as the manifest says",
+    explanation=(
+        "The conversion that wrote this file noted in manifest.json how many rows it wrote, and the file has another "
+        "number. Rows were lost, perhaps by a copy that was cut between two lines, or the file was edited afterwards."
+    ),
+    remedy="copy or convert the data again; after an edit on purpose, correct `written` in manifest.json",
+)

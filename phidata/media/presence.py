@@ -46,10 +46,10 @@ class ImageFolder:
     def _absent(self, name: str) -> Defect:
         if on_disk := self._name_on_disk(name):
             return Defect(image_rules.LETTER_CASE, f"is called {quoted(on_disk)} on disk")
+        blank = "; the path begins or ends with a blank" if name != name.strip() else ""
         folder = name.rpartition("/")[0]
         if folder and not os.path.isdir(self.path(folder)):  # noqa: PTH112
-            return Defect(image_rules.IMAGE_MISSING, f"is missing, as is the whole folder {quoted(self.path(folder))}")
-        blank = "; the path begins or ends with a blank" if name != name.strip() else ""
+            return Defect(image_rules.IMAGE_MISSING, f"is missing, with its folder {quoted(self.path(folder))}{blank}")
         return Defect(image_rules.IMAGE_MISSING, f"is missing in {quoted(self.root)}{blank}")
 
     def _spelt_otherwise(self, name: str) -> Defect | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import warnings
 import zlib
@@ -102,7 +103,9 @@ def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
     except UnidentifiedImageError:
         yield _unidentified(file)
     except Image.DecompressionBombError as error:
-        yield Defect(image_rules.DECOMPRESSION_BOMB, f"is too large to be decoded safely: {error}")
+        claimed = re.search(r"[0-9]+", str(error))
+        size = f"claims {int(claimed[0]):,} pixels" if claimed else str(error)
+        yield Defect(image_rules.DECOMPRESSION_BOMB, size)
     except UNDECODABLE as error:
         yield _damaged(error)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from phidata.errors import UsageError
-from phidata.storage.folder import IMAGES, open_folder
+import msgspec
+
+from phidata.errors import DataError, UsageError
+from phidata.storage.folder import IMAGES, MANIFEST, open_folder
 
 Media = Literal["none", "exists", "header", "decode"]
 MEDIA: tuple[Media, ...] = get_args(Media)
@@ -17,10 +19,12 @@ MEDIA: tuple[Media, ...] = get_args(Media)
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One jsonl file and the folder below which its image paths start, both as a message names them."""
+    """One jsonl file and the folder below which its image paths start, both as a message names them; and how many rows
+    the manifest of its folder promises."""
 
     path: str
     images: str
+    num_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +34,35 @@ class DataSet:
     files: tuple[DataFile, ...]
 
 
+class _Split(msgspec.Struct):
+    file: str
+    written: int
+
+
+class _Manifest(msgspec.Struct):
+    """What is read here of a manifest."""
+
+    splits: dict[str, _Split]
+
+
 def find_data(paths: Iterable[str | Path], images: str | Path | None) -> list[DataSet]:
     """The data sets behind the paths, in order; a file that is named twice is taken once.
 
     Raises UsageError for a path that is neither a jsonl file nor a data folder or can not be read, DataError for a
-    data folder whose conversion has not finished.
+    data folder whose conversion has not finished or whose manifest is none.
     """
     if images is not None and not Path(images).is_dir():
         raise UsageError(f"no image folder {images}; give --images the folder below which the image paths start")
     data_sets: list[DataSet] = []
     taken: set[Path] = set()
     for path in map(Path, paths):
-        found = _files(path)
-        new = [file for file in found if file.resolve() not in taken]
-        taken.update(file.resolve() for file in new)
-        roots = [Path(images) if images is not None else _image_root(file) for file in new]
-        files = tuple(DataFile(path=str(file), images=str(root)) for file, root in zip(new, roots, strict=True))
+        num_rows = _promised_rows(path)
+        new = {file.resolve(): file for file in _files(path) if file.resolve() not in taken}
+        taken.update(new)
+        files = tuple(
+            DataFile(path=str(file), images=str(images or _image_root(file)), num_rows=num_rows.get(file.name))
+            for file in new.values()
+        )
         if files:
             data_sets.append(DataSet(files=files))
     return data_sets
@@ -64,6 +81,20 @@ def _files(path: Path) -> list[Path]:
         if not os.access(file, os.R_OK):
             raise UsageError(f"{file} can not be read; change its permissions")
     return files
+
+
+def _promised_rows(folder: Path) -> dict[str, int]:
+    """How many rows each file of a data folder has by its manifest; empty without one."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return {}
+    try:
+        splits = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).splits
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{manifest} is not the manifest of a conversion ({error}); convert again, or remove it"
+        ) from error
+    return {split.file: split.written for split in splits.values()}
 
 
 def _image_root(file: Path) -> Path:

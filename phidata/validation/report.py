@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from phidata.diagnostics import Diagnostic, Summary
 from phidata.errors import UsageError
 from phidata.validation.inputs import MEDIA, Media, find_data
+from phidata.validation.part import Part
 from phidata.validation.run import run_checks
 
 
@@ -49,32 +52,34 @@ def validate(
     wrong with the data is in the report, never an exception.
     """
     total = Summary()
-    found = tuple(iter_diagnostics(paths, total, images=images, media=media, jobs=jobs))
-    counts = {name: getattr(total, name) for name in total.__struct_fields__}
-    return Report(diagnostics=found, **counts)
+    found: list[Diagnostic] = []
+    for part in iter_parts(paths, images=images, media=media, jobs=jobs):
+        add(total, part)
+        found += part.diagnostics
+    return Report(diagnostics=tuple(found), **asdict(total))
 
 
-def iter_diagnostics(
+def iter_parts(
     paths: str | Path | Iterable[str | Path],
-    total: Summary,
     *,
     images: str | Path | None = None,
     media: Media = "header",
     jobs: int = 1,
-) -> Iterator[Diagnostic]:
-    """The findings of `validate` as they are made, in bounded memory; `total` grows with them."""
+) -> Iterator[Part]:
+    """What `validate` finds, some lines at a time and as soon as they are checked, in bounded memory."""
     if media not in MEDIA:
         raise UsageError(f"media is {media!r}; it can be {', '.join(map(repr, MEDIA))}")
     if jobs < 1:
         raise UsageError(f"jobs is {jobs}; it has to be 1 or more")
     named = [paths] if isinstance(paths, (str, Path)) else paths
-    for part in run_checks(find_data(named, images), media=media, jobs=jobs):
-        total.rows += part.rows
-        total.turns += part.turns
-        total.images += part.images
-        for diagnostic in part.diagnostics:
-            if diagnostic.severity == "error":
-                total.errors += 1
-            else:
-                total.warnings += 1
-            yield diagnostic
+    return run_checks(find_data(named, images), media=media, jobs=jobs)
+
+
+def add(total: Summary, part: Part) -> None:
+    """Count a part into the sum."""
+    errors = sum(diagnostic.severity == "error" for diagnostic in part.diagnostics)
+    total.rows += part.rows
+    total.turns += part.turns
+    total.images += part.images
+    total.errors += errors
+    total.warnings += len(part.diagnostics) - errors

@@ -11,7 +11,7 @@ from phidata.validation.ids import IdIndex
 from phidata.validation.inputs import DataFile, DataSet, Media
 from phidata.validation.lines import line_ranges
 from phidata.validation.part import RANGE_BYTES, Part
-from phidata.validation.whole import no_rows, not_json_lines
+from phidata.validation.whole import not_json_lines, row_count_diagnostics
 from phidata.validation.workers import CheckTasks, task_checks
 
 
@@ -33,15 +33,15 @@ def _file_parts(file: DataFile, ids: IdIndex, media: Media, check: CheckTasks) -
     if unreadable := not_json_lines(file.path):
         yield Part(diagnostics=[unreadable])
         return
-    num_lines = 0
+    num_lines = num_rows = 0
     tasks = ((file, lines) for lines in line_ranges(file.path, RANGE_BYTES[media]))
     for (_, lines), part in check(tasks):
         ids.add(part.ids, lines, first_line=num_lines + 1)
         part.diagnostics = [replace(found, line=found.line + num_lines) for found in part.diagnostics]
         num_lines += part.num_lines
+        num_rows += part.rows
         yield part
-    if num_lines == 0:
-        yield Part(diagnostics=[no_rows(file.path)])
+    yield Part(diagnostics=row_count_diagnostics(file, num_lines, num_rows))
 
 
 def _useful_jobs(data_sets: list[DataSet], jobs: int, range_bytes: int) -> int:

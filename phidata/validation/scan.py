@@ -254,7 +254,10 @@ class _Scanner:
         if word := _WORD.match(self.text, position):
             return quoted(word[0], 20)
         character = self.text[position]
-        return quoted(character) if character.isprintable() else f"U+{ord(character):04X}"
+        if character.isprintable():
+            return quoted(character)
+        code = ord(character)
+        return f"the byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"U+{code:04X}"
 
     def fault(self, rule: Rule, start: int, end: int, path: Path, message: str, help: str = "") -> None:
         fault = Fault(rule=rule, start=start, end=end, path=path, message=message, help=help)

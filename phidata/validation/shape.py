@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phidata.diagnostics import Rule, row_rules
 from phidata.diagnostics.excerpt import quoted
-from phidata.schema import conversation_schema
+from phidata.schema import conversation_schema, turn_schema
 from phidata.validation.paths import path_fault
 from phidata.validation.scan import Fault, Path, Scan
 
@@ -114,8 +114,7 @@ def _described(value: Any) -> str:
 def _known_key(key: str, known: list[str]) -> str:
     if near := get_close_matches(key.casefold(), known, n=1):
         return f"did you mean `{near[0]}`?"
-    definitions = conversation_schema()
-    elsewhere = {"a turn": definitions["$defs"]["turn"]["properties"], "the row": definitions["properties"]}
+    elsewhere = {"a turn": turn_schema()["properties"], "the row": conversation_schema()["properties"]}
     for owner, keys in elsewhere.items():
         if key in keys:
             return f"`{key}` belongs into {owner}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from phidata.diagnostics import Diagnostic, line_rules
+from phidata.diagnostics import Diagnostic, Rule, line_rules
+from phidata.validation.inputs import DataFile
 from phidata.validation.lines import BYTE_ORDER_MARK
 from phidata.validation.row import line_diagnostic
 
@@ -13,6 +14,10 @@ _SIGNATURES = {
     b"BZh": "compressed by bzip2",
     b"\xfd7zXZ\0": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x89PNG": "a PNG image",
+    b"RIFF": "an AVI or WebP file",
+    b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
     b"\xff\xfe": "UTF-16 text",
@@ -35,9 +40,16 @@ def not_json_lines(path: str) -> Diagnostic | None:
     return line_diagnostic(first, line_rules.NOT_JSON_LINES, f"this file is {kind}", path=path, number=1)
 
 
-def no_rows(path: str) -> Diagnostic:
-    """The finding for a file without lines."""
-    return line_diagnostic(b"", line_rules.NO_ROWS, "this file has no rows", path=path, number=1)
+def row_count_diagnostics(file: DataFile, num_lines: int, num_rows: int) -> list[Diagnostic]:
+    """The findings, at the end of a file, about how many rows it has."""
+    found: list[tuple[Rule, str]] = []
+    if num_lines == 0:
+        found.append((line_rules.NO_ROWS, "this file is empty"))
+    if file.num_rows is not None and file.num_rows != num_rows:
+        message = f"this file has {num_rows:,} rows, the manifest says {file.num_rows:,}"
+        found.append((line_rules.ROW_COUNT, message))
+    number = max(num_lines, 1)
+    return [line_diagnostic(b"", rule, message, path=file.path, number=number) for rule, message in found]
 
 
 def _is_one_document(head: bytes) -> bool:
