@@ -52,10 +52,6 @@ class Batch:
     num_tokens: int
     num_images: int
 
-    @property
-    def has_images(self) -> bool:
-        return "pixel_values" in self.inputs
-
 
 class Samples(Dataset[Sample]):
     """The rows of a data set, rendered when they are asked for by slot."""

@@ -91,8 +91,6 @@ def run_steps(
         for micro in micros:
             inputs, labels = to_device(micro.inputs, world.device), micro.labels.to(world.device)
             loss_sum = adapter.loss_sum(engine.deepspeed, inputs, labels)
-            if not micro.has_images:
-                loss_sum = loss_sum + touch_vision(adapter, module)
             engine.backward(loss_sum, supervised)
             part += loss_sum.detach()
         loss = world.sum(float(part))[0] / supervised
@@ -268,17 +266,6 @@ def all_batches(config: Config, samples: Samples, world: World) -> Iterator[Batc
         )
         yield from load_batches(samples, list(plan), num_workers=config.data.num_workers)
         epoch += 1
-
-
-def touch_vision(adapter: Adapter, module: nn.Module) -> torch.Tensor:
-    """Zero, made of the vision parameters: a batch without images gives them a zero gradient rather than none,
-    so that every rank reduces the same tensors."""
-    parts = [
-        parameter.flatten()[0] * 0.0
-        for name, parameter in module.named_parameters()
-        if parameter.requires_grad and adapter.is_vision(name)
-    ]
-    return torch.stack(parts).sum().float() if parts else torch.zeros(())
 
 
 def stop_untrained(adapter: Adapter, audit: GradientAudit, world: World, *, with_images: bool) -> None:

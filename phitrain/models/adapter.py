@@ -57,7 +57,11 @@ class Adapter(Protocol):
         """The model on the CPU, ready to train: what never gets a gradient does not require one."""
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
-        """The summed cross entropy of the labels that are not -100: a scalar in float32."""
+        """The summed cross entropy of the labels that are not -100: a scalar in float32.
+
+        Every trainable parameter gets a gradient, in the same order whatever the batch holds: ranks reduce their
+        gradients as they come.
+        """
 
     def generate(self, module: nn.Module, inputs: Inputs, max_new_tokens: int) -> list[list[int]]:
         """Greedy answers, one a row, up to the first stop token."""
@@ -170,6 +174,8 @@ class Phi3VAdapter:
         return module
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
+        if "pixel_values" not in inputs:
+            inputs = {**inputs, **self._idle_pixels(labels.device)}
         output = module(**inputs, labels=labels, loss_reduction="sum", return_logits=False, use_cache=False)
         loss: Tensor = output.loss
         return loss
@@ -191,6 +197,15 @@ class Phi3VAdapter:
 
     def is_vision(self, parameter: str) -> bool:
         return "vision_embed_tokens." in parameter
+
+    @staticmethod
+    def _idle_pixels(device: torch.device) -> Inputs:
+        import torch
+
+        from phitrain.models.phi3v.geometry import CROP
+
+        sizes = torch.empty(0, 2, dtype=torch.long)
+        return {"pixel_values": torch.zeros(1, 3, CROP, CROP, device=device), "image_sizes": sizes}
 
     def may_have_zero_gradient(self, parameter: str) -> bool:
         # A key bias adds the same amount to every score of a query, which softmax does not see.

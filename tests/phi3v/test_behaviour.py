@@ -132,6 +132,32 @@ def test_what_never_runs_is_named(module: Any) -> None:
     module.zero_grad()
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_come_in_one_order_with_images_and_without(
+    tiny: Path, processor: Phi3VProcessor, checkpointing: bool
+) -> None:
+    """Ranks reduce gradients as they come: another order would add up gradients of different parameters."""
+    module = Phi3VForCausalLM.from_pretrained(tiny, dtype=torch.float32).train()
+    if checkpointing:
+        module.enable_checkpointing()
+    order: list[str] = []
+    for name, parameter in module.named_parameters():
+        parameter.register_post_accumulate_grad_hook(lambda _parameter, name=name: order.append(name))
+    shown, text = processor(PROMPTS[0], PICTURES[0]), processor(PROMPTS[1])
+    idle = {"pixel_values": torch.zeros(1, 3, 336, 336), "image_sizes": torch.empty(0, 2, dtype=torch.long)}
+    orders, losses = [], []
+    for inputs in (shown, {**text, **idle}, text):
+        module.zero_grad()
+        order.clear()
+        loss = module(**inputs, labels=inputs["input_ids"].clamp(min=5)).loss
+        loss.backward()
+        orders.append(list(order))
+        losses.append(float(loss.detach()))
+    assert orders[0] == orders[1]
+    assert len(orders[2]) < len(orders[1])
+    assert losses[1] == losses[2]
+
+
 def test_packed_rows_do_not_see_each_other(module: Any) -> None:
     one, two = torch.tensor([[1, 300, 400, 500]]), torch.tensor([[1, 900, 700]])
     positions = torch.cat([torch.arange(4), torch.arange(3)])[None]

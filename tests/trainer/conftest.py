@@ -79,13 +79,14 @@ def run() -> Run:
     """Run python with arguments in a process of its own, one thread, output as text."""
 
     def run_python(*arguments: str | Path, processes: int = 1) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(python_line(arguments, processes), env=environment(), capture_output=True, text=True)
+        line = python_line(arguments, processes)
+        return subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=240)
 
     return run_python
 
 
 def python_line(arguments: Sequence[str | Path], processes: int = 1) -> list[str]:
-    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--master_port=0"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     return [sys.executable, *(launcher if processes > 1 else []), *map(str, arguments)]
 
 

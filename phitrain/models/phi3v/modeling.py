@@ -207,6 +207,8 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         - `input_ids` (batch, tokens): image k of a sample as a run of -k, or 32044 in reading order; not changed.
         - `pixel_values` (images, crop slots, 3, 336, 336), or (real crops, 3, 336, 336) without empty slots;
           `image_sizes` (images, 2), on the host if possible: images of sample 1, then of sample 2, and so on.
+          With an `image_sizes` of no rows one crop runs and is multiplied by zero: a batch without images then gives
+          the vision parameters a gradient of zero, in the same order as other ranks' batches with images do.
         - loss: cross entropy in float32 over the positions whose next label is not -100; their mean, with
           `loss_reduction="sum"` their sum, with `num_items_in_batch` their sum divided by it. With
           `return_logits=False` the vocabulary is computed at those positions only and `logits` is None.
@@ -266,7 +268,11 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         """(batch, tokens, hidden): token embeddings, image rows in their places, dropout."""
         embeds: Tensor = self.model.embed_tokens(ids.clamp(min=0))
         continues = cache is not None and cache.get_seq_length() > 0
-        if pixel_values is not None and image_sizes is not None and not (continues and ids.shape[1] == 1):
+        if pixel_values is not None and image_sizes is not None and len(image_sizes) == 0:
+            # One row, times zero, reaches every vision parameter in the order in which real images do.
+            idle = self.model.vision_embed_tokens(pixel_values, Placement.idle().to(embeds.device))
+            embeds = embeds + idle[:1, :1].to(embeds.dtype) * 0
+        elif pixel_values is not None and image_sizes is not None and not (continues and ids.shape[1] == 1):
             slots = pixel_values.shape[1] if pixel_values.dim() == 5 else None
             placement = place(ids, image_sizes, slots, IMAGE_TOKEN_ID)
             if placement is not None:

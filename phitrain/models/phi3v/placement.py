@@ -24,6 +24,11 @@ class Placement:
     rows: Tensor
     positions: Tensor
 
+    @classmethod
+    def idle(cls) -> Placement:
+        """Of one crop that no text shows."""
+        return cls(torch.tensor([0]), _layout(0, 0, 0, 1), torch.tensor([], dtype=torch.long))
+
     def to(self, device: torch.device) -> Placement:
         return Placement(*(index.to(device, non_blocking=True) for index in (self.crops, self.rows, self.positions)))
 
