@@ -128,23 +128,28 @@ def _by_list(
 
 def _read_lists(root: Root, layout: Layout, lists: Mapping[str, Parts]) -> dict[Parts, tuple[str, str]]:
     """Every listed clip, as (label, clip): where it is listed, as `<list>:<line>`, and its split."""
+    missing = [name for name in layout.lists.values() if name not in lists]
+    if missing:
+        raise UsageError(f"no {missing[0]} in {root.name}; it has {_names(sorted(lists))}, put the other beside it")
     listed: dict[Parts, tuple[str, str]] = {}
     for split, name in layout.lists.items():
-        if name not in lists:
-            raise UsageError(f"no {name} in {root.name}; it has {_names(sorted(lists))}, put it beside that")
         text = root.path.joinpath(*lists[name]).read_text(encoding="utf-8-sig", errors="replace")
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
             where = f"{name}:{number}"
-            found = _LINE.fullmatch(line.strip())
-            if found is None:
-                raise DataError(f"{where}: {line.strip()!r} is not <label>/<clip> [number]; mend the list")
-            key = (found[1], found[2])
+            key = _read_line(line.strip(), where)
             if key in listed:
                 raise DataError(f"{where}: {'/'.join(key)} is listed in {listed[key][0]} already; remove one")
             listed[key] = (where, split)
     return listed
+
+
+def _read_line(line: str, where: str) -> Parts:
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise DataError(f"{where}: {line[:80]!r} is not <label>/<clip> [number]; mend the list")
+    return (found[1], found[2])
 
 
 def _names(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
@@ -12,10 +13,11 @@ from pathlib import Path
 from phidata.conversion.journal import Header, Journal
 from phidata.conversion.manifest import read_manifest
 from phidata.conversion.outcome import Written
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES, IMAGES, JOURNAL, MANIFEST
 from phidata.storage.sink import remove_temporaries
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNPACKED = ".source"  # where an archive is unpacked while its rows are converted
 
 
@@ -68,7 +70,8 @@ def claimed(root: Path, header: Header, *, overwrite: bool) -> Iterator[Output]:
     """Take an output folder for this process alone; nothing of the data in it is touched yet.
 
     It may be new, empty, or an unfinished conversion with the same header; with `overwrite` any conversion by the same
-    converter. Raises UsageError for anything else, and when another process is converting into it.
+    converter. Raises UsageError for anything else, and when another process is converting into it; in the block a full
+    disk becomes a DataError.
     """
     new = not root.exists()
     _check_ours(root, header.converter, overwrite=overwrite)
@@ -81,6 +84,12 @@ def claimed(root: Path, header: Header, *, overwrite: bool) -> Iterator[Output]:
         _check_same(root, journal.header, header, overwrite=overwrite)
         shutil.rmtree(root / _UNPACKED, ignore_errors=True)
         yield Output(root, journal)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise DataError(
+            f"{root} can not be written ({error.strerror}); make room and run the same command again, it continues"
+        ) from error
     finally:
         if journal.header is None:
             journal.remove()

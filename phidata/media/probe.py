@@ -136,7 +136,7 @@ def _unidentified(file: BinaryIO) -> Defect:
 
 def _damaged(error: Exception) -> Defect:
     if "Decompressed data too large" in str(error):
-        return Defect(image_rules.DECOMPRESSION_BOMB, f"unpacks to too much data: {error}")
+        return Defect(image_rules.DECOMPRESSION_BOMB, "holds text that unpacks to too much data")
     return Defect(image_rules.IMAGE_DAMAGED, f"can not be decoded: {error or type(error).__name__}")
 
 

@@ -27,7 +27,7 @@ def check_whole(path: Path) -> None:
     with path.open("rb") as file:
         declared = _declared_bytes(file, num_bytes)
     if declared > num_bytes:
-        raise VideoError(f"the file is cut short: it holds {num_bytes} of the {declared} bytes that it declares")
+        raise VideoError(f"the file is cut short: it has {num_bytes} bytes and declares {declared}")
 
 
 def _declared_bytes(file: BinaryIO, num_bytes: int) -> int:

@@ -79,9 +79,10 @@ def _members(archive: Path) -> Iterator[Member]:
         return _zip_members(archive)
     if head[:2] == b"PK":
         raise DataError(f"{archive} is a zip archive that is cut short; get it again")
-    if tarfile.is_tarfile(archive):
-        return _tar_members(archive)
-    raise UsageError(f"{archive} is not a tar or zip archive; give one, or a folder")
+    try:
+        return _tar_members(tarfile.open(archive, tarinfo=_StrictHeader))
+    except tarfile.ReadError as error:
+        raise UsageError(f"{archive} is not a tar or zip archive; give one, or a folder") from error
 
 
 def _unpack_member(archive: Path, member: Member, folder: Path) -> None:
@@ -138,8 +139,8 @@ class _StrictHeader(tarfile.TarInfo):
         return info
 
 
-def _tar_members(archive: Path) -> Iterator[Member]:
-    with tarfile.open(archive, tarinfo=_StrictHeader) as tar:
+def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
+    with tar:
         for info in tar:
             kind, target, data = "a device or pipe", "", None
             if info.isdir():

@@ -1,0 +1,264 @@
+"""A conversion that dies at any point is finished by the same command, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import phidata
+from phidata import DataError, UsageError
+from phidata.conversion.journal import Journal
+
+from .conftest import SIX_CLIPS, Plug, run, start, tree, write_source
+
+# Stops before and after the images of the row that $GATE names are made, as long as there is a pipe to wait at.
+GATED = """
+    import os
+    from pathlib import Path
+    from phidata.converters.ucf101 import Ucf101
+
+    class Gated(Ucf101):
+        name = "gated"
+
+        def convert(self, row, media):
+            gate = Path(os.environ["GATE"])
+            log = gate / "converted.txt"
+            log.open("a").write(row.name + "\\n")
+            turns = super().convert(row, media)
+            if (gate / "here").exists() and row.name == os.environ["AT"]:
+                (gate / "here").write_text(str(os.getpid()))
+                (gate / "go").read_text()
+            return turns
+
+    converter = Gated()
+"""
+NAMES = [file.removesuffix(".avi") for file in SIX_CLIPS]
+
+
+class Gate:
+    """Where a worker stops: `wait` returns its process id once it is there, `open` lets it go on."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.mkdir()
+        self._folder = folder
+        monkeypatch.setenv("GATE", str(folder))
+        monkeypatch.setenv("AT", "")
+
+    def close(self) -> None:
+        for name in ("here", "go"):
+            os.mkfifo(self._folder / name)
+
+    def wait(self) -> int:
+        return int((self._folder / "here").read_text())
+
+    def open(self) -> None:
+        (self._folder / "go").write_text("")
+
+    def remove(self) -> None:
+        for name in ("here", "go"):
+            (self._folder / name).unlink()
+
+    def converted(self) -> list[str]:
+        """The names of the rows that were converted since this was asked last."""
+        log = self._folder / "converted.txt"
+        names = log.read_text().splitlines()
+        log.unlink()
+        return names
+
+
+@pytest.fixture
+def gate(tmp_path: Path, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    plug("gated", GATED)
+    return Gate(tmp_path / "gate", monkeypatch)
+
+
+def arguments(source: Path, out: Path, jobs: int) -> list[str | Path]:
+    return ["--from", "gated", "--source", source, "--out", out, "--num-frames", "2", "--jobs", str(jobs)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("at", [0, 3, 5])
+def test_killed_anywhere_and_run_again_gives_the_same_bytes(
+    tmp_path: Path, six_clips: Path, gate: Gate, at: int, jobs: int
+) -> None:
+    phidata.convert("gated", source=six_clips, out=tmp_path / "whole", num_frames=2, jobs=1)
+    gate.converted()
+    out = tmp_path / "out"
+
+    gate.close()
+    process = start(*arguments(six_clips, out, jobs), AT=NAMES[at])
+    gate.wait()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = (out / ".journal.jsonl").read_text().count("\n") - 1
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(DataError, match="unfinished conversion"):
+        phidata.load(out)
+
+    gate.remove()
+    gate.converted()
+    assert run(*arguments(six_clips, out, jobs))[0] == 0
+    assert tree(out) == tree(tmp_path / "whole")
+    assert len(gate.converted()) == 6 - done
+    assert jobs == 2 or done == at
+
+
+def test_a_worker_that_outlives_its_parent_ends_and_does_no_harm(tmp_path: Path, six_clips: Path, gate: Gate) -> None:
+    phidata.convert("gated", source=six_clips, out=tmp_path / "whole", num_frames=2)
+    out = tmp_path / "out"
+    gate.close()
+    process = start(*arguments(six_clips, out, 1), AT=NAMES[2])
+    gate.wait()
+    process.kill()
+    gate.open()
+    process.communicate()  # its output ends when the worker, which writes to it too, has ended
+    gate.remove()
+    assert run(*arguments(six_clips, out, 1))[0] == 0
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_row_tried_again(
+    tmp_path: Path, six_clips: Path, gate: Gate
+) -> None:
+    phidata.convert("gated", source=six_clips, out=tmp_path / "whole", num_frames=2)
+    gate.converted()
+    gate.close()
+    process = start(*arguments(six_clips, tmp_path / "out", 1), AT=NAMES[2])
+    os.kill(gate.wait(), signal.SIGKILL)
+    gate.wait()
+    gate.open()
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert gate.converted() == [*NAMES[:3], *NAMES[3:], NAMES[2]]
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_ctrl_c_ends_quickly_and_can_be_continued(tmp_path: Path, six_clips: Path, gate: Gate, packed: bool) -> None:
+    source = six_clips
+    if packed:
+        source = tmp_path / "packed.tar.gz"
+        with tarfile.open(source, "w:gz") as package:
+            package.add(six_clips, arcname="UCF101_subset")
+    gate.close()
+    process = start(*arguments(source, tmp_path / "out", 2), AT=NAMES[3])
+    gate.wait()
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".journal.jsonl", "images"]
+    gate.remove()
+    gate.converted()
+    manifest = phidata.convert("gated", source=source, out=tmp_path / "out", num_frames=2)
+    assert manifest.rows.written == 6
+    assert 1 <= len(gate.converted()) < 6
+
+
+def test_a_second_process_is_refused_while_the_first_converts(tmp_path: Path, six_clips: Path, gate: Gate) -> None:
+    gate.close()
+    process = start(*arguments(six_clips, tmp_path / "out", 1), AT=NAMES[0])
+    gate.wait()
+    with pytest.raises(UsageError, match=r"another process is converting into .*/out; wait for it or choose another"):
+        phidata.convert("gated", source=six_clips, out=tmp_path / "out", num_frames=2)
+    gate.open()
+    process.communicate()
+    assert process.returncode == 0
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_killed_between_the_manifest_and_the_end_is_finished(
+    tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1)
+    assert (tmp_path / "out" / "manifest.json").exists()
+    phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1)
+    phidata.convert("ucf101", source=six_clips, out=tmp_path / "whole", num_frames=1)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All rows are converted, and nothing else is done."""
+    with monkeypatch.context() as patch:
+        patch.setattr("phidata.conversion.assembly.Assembly.finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1)
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("cut", [1, 200])
+def test_a_journal_cut_anywhere_is_continued(tmp_path: Path, six_clips: Path, unfinished: Path, cut: int) -> None:
+    journal = unfinished / ".journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-cut])
+    (unfinished / "images" / "val" / "Run" / ".123.tmp").write_text("half an image")
+    phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
+    phidata.convert("ucf101", source=six_clips, out=tmp_path / "whole", num_frames=1)
+    assert tree(unfinished) == tree(tmp_path / "whole")
+
+
+def test_images_that_were_lost_are_made_again(tmp_path: Path, six_clips: Path, unfinished: Path) -> None:
+    (unfinished / "images" / "val" / "Run" / "v_Run_g02_c01.0.jpg").write_bytes(b"")
+    (unfinished / "images" / "test" / "Run" / "v_Run_g03_c01.0.jpg").unlink()
+    phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
+    phidata.convert("ucf101", source=six_clips, out=tmp_path / "whole", num_frames=1)
+    assert tree(unfinished) == tree(tmp_path / "whole")
+
+
+def test_other_options_are_refused_until_overwritten(six_clips: Path, unfinished: Path) -> None:
+    with pytest.raises(UsageError) as refusal:
+        phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=2, quality=90)
+    assert str(refusal.value) == (
+        f"{unfinished} holds an unfinished conversion that was begun with num_frames 1, quality 75; "
+        "run it again as it was begun, or pass --overwrite to begin anew"
+    )
+    manifest = phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=2, overwrite=True)
+    assert manifest.images.num == 12
+
+
+def test_another_source_is_refused(tmp_path: Path, unfinished: Path) -> None:
+    other = write_source(tmp_path / "other", *SIX_CLIPS)
+    with pytest.raises(UsageError, match="begun with another source"):
+        phidata.convert("ucf101", source=other, out=unfinished, num_frames=1)
+
+
+def test_a_source_that_has_changed_is_refused(six_clips: Path, unfinished: Path) -> None:
+    write_source(six_clips, "train/Jump/v_Jump_g01_c00.avi")
+    with pytest.raises(UsageError) as refusal:
+        phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
+    assert str(refusal.value) == (
+        f"the source has changed since the conversion into {unfinished} began: row 0 was train/Jump/v_Jump_g01_c01 "
+        "and is train/Jump/v_Jump_g01_c00 now; pass --overwrite to begin anew"
+    )
+
+
+def test_a_failed_row_is_tried_again(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = six_clips / SIX_CLIPS[0]
+    sound = clip.read_bytes()
+    clip.write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.setattr("phidata.conversion.assembly.Assembly.finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1)
+    clip.write_bytes(sound)
+    assert phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1).rows.written == 6
+
+
+def test_a_journal_of_another_version_is_left_alone(six_clips: Path, unfinished: Path) -> None:
+    journal = unfinished / ".journal.jsonl"
+    journal.write_text(json.dumps({"version": 99}) + "\n")
+    with pytest.raises(UsageError, match=r"is not a journal that this version of phidata can continue; remove"):
+        phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1, overwrite=True)
+    assert journal.read_text() == '{"version": 99}\n'
