@@ -166,7 +166,7 @@ ORIENTATION = Rule(
         "taken. Viewers do it, trainers ignore it: the model would see the picture on its side, and boxes or "
         "answers about left and right would be wrong."
     ),
-    remedy="store the pixels upright, for example by PIL.ImageOps.exif_transpose",
+    remedy="store the pixels upright, for example by `PIL.ImageOps.exif_transpose`",
 )
 ANIMATED = Rule(
     code="PHI410",

@@ -105,8 +105,8 @@ BAD_ESCAPE = Rule(
     name="bad-escape",
     title="a bad escape in a string",
     explanation=(
-        'After a backslash JSON knows only " \\ / b f n r t and u with four hexadecimal digits. Windows paths and '
-        "regular expressions pasted into JSON break this. A \\u escape from D800 to DFFF is half of a character "
+        'After a backslash JSON knows only `" \\ / b f n r t` and `u` with four hexadecimal digits. Windows paths and '
+        "regular expressions pasted into JSON break this. A `\\u` escape from D800 to DFFF is half of a character "
         "and has to stand with its other half; alone it can not be written as UTF-8, so some readers fail on it."
     ),
     remedy="double a backslash that is meant as one, and write characters as themselves",
@@ -120,7 +120,7 @@ CONTROL_CHARACTER = Rule(
         "Characters below U+0020, such as a tab, may not stand in a JSON string as themselves. Python's json "
         "module can be told to accept them, other readers refuse the line."
     ),
-    remedy="write the character as an escape, a tab as \\t",
+    remedy="write the character as an escape, a tab as `\\t`",
 )
 DUPLICATE_KEY = Rule(
     code="PHI012",

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import click
 
 from phidata.diagnostics.catalogue import RULES
-from phidata.diagnostics.excerpt import display_width
+from phidata.diagnostics.excerpt import display_width, printable
 from phidata.diagnostics.record import Diagnostic, Summary
 
 Format = Literal["text", "json", "github"]
@@ -25,12 +25,18 @@ class Renderer(NamedTuple):
 
 def renderer(format: Format, *, color: bool = False) -> Renderer:
     """The functions of one format. Text is coloured for a terminal when `color` is set."""
-    if format == "json":
-        return Renderer(_json_diagnostic, _json_summary)
-    if format == "github":
-        return Renderer(_github_diagnostic, _text_summary)
     style = click.style if color else _plain
-    return Renderer(lambda diagnostic: _text_diagnostic(diagnostic, style), _text_summary)
+    write: Callable[[Diagnostic], str] = {
+        "text": lambda found: _text_diagnostic(found, style),
+        "json": _json_diagnostic,
+        "github": _github_diagnostic,
+    }[format]
+    return Renderer(lambda found: _encodable(write(found)), _json_summary if format == "json" else _text_summary)
+
+
+def _encodable(text: str) -> str:
+    """Without the halves of characters that stand in names and keys which are not UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(text: str, **_: object) -> str:
@@ -44,12 +50,12 @@ def _text_diagnostic(found: Diagnostic, style: Callable[..., str]) -> str:
     indent = " " * display_width(excerpt.text[: excerpt.start])
     marks = "^" * max(display_width(excerpt.text[excerpt.start : excerpt.end]), 1)
     bar = style("|", dim=True)
-    place = style(f"{found.path}:{found.line}:{found.column}:", bold=True)
+    place = style(f"{printable(found.path)}:{found.line}:{found.column}:", bold=True)
     return "\n".join(
         (
             f"{place} {style(f'{found.severity} {found.code}', fg=tint, bold=True)}: {found.message}",
             f"  {style(str(found.line), dim=True)} {bar} {excerpt.text}".rstrip(),
-            f"  {gutter} {bar} {indent}{style(marks, fg=tint)} {style(found.pointer, dim=True)}".rstrip(),
+            f"  {gutter} {bar} {indent}{style(marks, fg=tint)} {style(printable(found.pointer), dim=True)}".rstrip(),
             f"  {gutter} {style('=', dim=True)} help: {found.help}",
             "",
         )

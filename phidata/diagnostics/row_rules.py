@@ -89,10 +89,10 @@ CONTROL_TOKEN = Rule(
     severity="warning",
     title="text that spells a control token of the model",
     explanation=(
-        "The text spells one of the model's control tokens, such as <|end|>, <|user|>, <|image_1|>, <s> or "
-        "<unk>. phitrain keeps it as text and never obeys it. Other trainers may turn it into the token: a user "
-        "could end a turn, or an image tag could count twice. It usually is left over from a prompt that was "
-        "already put into a chat template; images are listed in `images` and need no tag."
+        "The text spells one of the model's control tokens, such as `<|end|>`, `<|user|>`, `<|image_1|>`, `<s>` or "
+        "`<unk>`. phitrain keeps it as text and never obeys it. Other trainers may turn it into the token: a user "
+        "could end a turn, or an image tag could count twice. It usually is left over from a prompt that was already "
+        "put into a chat template; images are listed in `images` and need no tag."
     ),
     remedy="delete the token if it is chat markup; leave it if the text is about it",
     example='{"images": ["1.jpg"], "user": "<|image_1|>\\nWhat is this?", "assistant": "A dog."}',
@@ -103,7 +103,7 @@ NUL_IN_TEXT = Rule(
     severity="warning",
     title="a NUL character in a text",
     explanation=(
-        "The escape \\u0000 is JSON, but many programs end a text at this character. It comes from binary fields "
+        "The escape `\\u0000` is JSON, but many programs end a text at this character. It comes from binary fields "
         "and fixed-width records."
     ),
     remedy="delete the character",

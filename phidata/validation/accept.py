@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -42,37 +42,43 @@ _MAX_INT = int(sys.float_info.max)  # what the slow path reads as infinite is la
 _decode = msgspec.json.Decoder(AcceptedRow).decode
 
 
-def accept(lines: Sequence[bytes]) -> list[AcceptedRow] | None:
+class Accepted(NamedTuple):
+    """Clean rows, and how many turns and image paths they have."""
+
+    rows: list[AcceptedRow]
+    num_turns: int
+    num_images: int
+
+
+def accept(lines: Sequence[bytes]) -> Accepted | None:
     """The rows of these lines when every one of them is clean, else None. The more lines at once, the faster."""
-    try:
-        rows = [_decode(line) for line in lines]
-        num_strings = sum(1 + _num_strings(row.metadata, 1) for row in rows if row.metadata is not UNSET)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _Unsure):
-        return None
     paths: list[str] = []
     texts: list[str] = []
-    for row in rows:
-        if not (row.id and row.source and row.conversations):
-            return None
-        num_strings += 5  # three keys and two values
-        for turn in row.conversations:
-            num_strings += 5
-            paths += turn.images
-            texts += (turn.user, turn.assistant)
-            if turn.answers is not UNSET:
-                num_strings += 1
-                if turn.answers is not None:
-                    if not (turn.answers and all(turn.answers)):
-                        return None
-                    num_strings += len(turn.answers)
+    try:
+        rows = [_decode(line) for line in lines]
+        num_optional = 0  # strings that only some rows have, keys included
+        for row in rows:
+            if not (row.id and row.source and row.conversations):
+                return None
+            if row.metadata is not UNSET:
+                num_optional += 1 + _num_strings(row.metadata, 1)
+            for turn in row.conversations:
+                paths += turn.images
+                texts += (turn.user, turn.assistant)
+                if turn.answers is not UNSET:
+                    num_optional += 1 + _num_answers(turn.answers)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _Unsure):
+        return None
+    num_turns = len(texts) // 2
+    num_strings = 5 * len(rows) + 5 * num_turns + len(paths) + num_optional  # a row and a turn have 3 keys and 2 texts
     block = b"\n".join(lines)
     escaped = b"\\" in block
     if (
-        _num_quotes(block, escaped=escaped) == 2 * (num_strings + len(paths))
+        _num_quotes(block, escaped=escaped) == 2 * num_strings
         and are_image_paths(paths, escaped=escaped)
         and _are_plain_texts(texts, markup=escaped or b"<" in block, escaped=escaped)
     ):
-        return rows
+        return Accepted(rows, num_turns, len(paths))
     return None
 
 
@@ -94,6 +100,14 @@ def _num_strings(value: Any, depth: int) -> int:
         case int() if abs(value) > _MAX_INT:
             raise _Unsure
     return 0
+
+
+def _num_answers(answers: list[str] | None) -> int:
+    if answers is None:
+        return 0
+    if not (answers and all(answers)):
+        raise _Unsure
+    return len(answers)
 
 
 def _num_quotes(block: bytes, *, escaped: bool) -> int:

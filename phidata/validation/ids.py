@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,35 +24,40 @@ class IdIndex:
     def __init__(self, range_bytes: int) -> None:
         self._range_bytes = range_bytes
         self._hashes = array("q")
-        self._places: list[tuple[LineRange, int, int]] = []  # a range, its first line's number, how many lines it has
+        self._ranges: list[tuple[LineRange, int, int]] = []  # each with its first line's number, and place in _hashes
 
     def add(self, ids: Sequence[str | None], lines: LineRange, first_line: int) -> None:
         """Take in the ids of a range of a file, one for each of its lines."""
+        self._ranges.append((lines, first_line, len(self._hashes)))
         self._hashes.extend(map(hash, ids))
-        self._places.append((lines, first_line, len(ids)))
 
     def duplicates(self) -> Iterator[Diagnostic]:
         """A finding for each row whose id an earlier row has, in order."""
         if not self._hashes:
             return
-        first: dict[str, tuple[str, int]] = {}
-        for row in self._suspects():
+        first: dict[str, int] = {}  # by place in _hashes: a number takes less memory than a path and a line
+        for place, row in self._suspects():
             assert row.id is not None
-            path, number = first.setdefault(row.id, (row.path, row.number))
-            if (path, number) != (row.path, row.number):
-                yield _duplicate(row, row.id, f"line {number}" if path == row.path else f"{path}:{number}")
+            earlier = first.setdefault(row.id, place)
+            if earlier != place:
+                yield _duplicate(row, row.id, self._name(earlier, row.path))
 
-    def _suspects(self) -> Iterator[Row]:
-        """The rows whose hash is not the only one of its kind, read again."""
+    def _suspects(self) -> Iterator[tuple[int, Row]]:
+        """The rows whose hash is not the only one of its kind, read again, each with its place in the data set."""
         suspected = _repeated(self._hashes)
-        position = 0
-        for lines, first_line, num_lines in self._places:
-            of_range = suspected[position : position + num_lines].nonzero()[0].tolist()
-            position += num_lines
-            if of_range:
+        ends = [start for _, _, start in self._ranges[1:]] + [len(self._hashes)]
+        for (lines, first_line, start), end in zip(self._ranges, ends, strict=True):
+            indices = suspected[start:end].nonzero()[0].tolist()
+            if indices:
                 read = read_lines(lines, self._range_bytes).lines
-                for index in of_range:
-                    yield find_row(read[index], path=lines.path, number=first_line + index)
+                for index in indices:
+                    yield start + index, find_row(read[index], path=lines.path, number=first_line + index)
+
+    def _name(self, place: int, path: str) -> str:
+        """What a finding in the file `path` calls the row at a place."""
+        lines, first_line, start = self._ranges[bisect_right(self._ranges, place, key=lambda entry: entry[2]) - 1]
+        number = first_line + place - start
+        return f"line {number}" if lines.path == path else f"{lines.path}:{number}"
 
 
 def _repeated(hashes: array[int]) -> npt.NDArray[np.bool_]:

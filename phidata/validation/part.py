@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
-from phidata.validation.accept import AcceptedRow, accept
+from phidata.validation.accept import Accepted, accept
 from phidata.validation.images import ImageChecks
 from phidata.validation.inputs import DataFile, Media
 from phidata.validation.lines import MAX_LINE_BYTES, LineRange, Lines, read_lines
@@ -17,8 +15,9 @@ from phidata.validation.seen import Slots
 
 BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in the processor's cache
 
-# Where a row takes longer a range is smaller, so that processes have an even share and findings come steadily.
-RANGE_BYTES: dict[Media, int] = {"none": 1 << 20, "exists": 1 << 18, "header": 1 << 16, "decode": 1 << 14}
+# A range is what is held in memory at a time, with all its findings. Where a row takes longer it is smaller, so that
+# processes have an even share.
+RANGE_BYTES: dict[Media, int] = {"none": 1 << 17, "exists": 1 << 17, "header": 1 << 16, "decode": 1 << 14}
 
 Task = tuple[DataFile, LineRange]
 
@@ -72,8 +71,8 @@ class _Pass:
         too_long = num_lines > 0 and len(self.lines[-1]) > MAX_LINE_BYTES
         for start in range(0, num_lines - too_long, BLOCK_LINES):
             block = self.lines[start : min(start + BLOCK_LINES, num_lines - too_long)]
-            if rows := accept(block):
-                self.accepted(rows, start)
+            if clean := accept(block):
+                self.accepted(clean, start)
             else:
                 for index in range(start, start + len(block)):
                     self.single(index)
@@ -84,8 +83,8 @@ class _Pass:
         return self.part
 
     def single(self, index: int) -> None:
-        if rows := accept(self.lines[index : index + 1]):
-            self.accepted(rows, index)
+        if clean := accept(self.lines[index : index + 1]):
+            self.accepted(clean, index)
             return
         row = self.read(index)
         self.part.rows += not row.is_blank
@@ -95,15 +94,14 @@ class _Pass:
             self.part.turns += 1
             self.part.images += len(images) if isinstance(images, list) else 0
 
-    def accepted(self, rows: Sequence[AcceptedRow], start: int) -> None:
-        images = [[image for turn in row.conversations for image in turn.images] for row in rows]
-        self.part.rows += len(rows)
-        self.part.turns += sum([len(row.conversations) for row in rows])
-        self.part.images += sum(map(len, images))
-        self.part.ids += [row.id for row in rows]
+    def accepted(self, clean: Accepted, start: int) -> None:
+        self.part.rows += len(clean.rows)
+        self.part.turns += clean.num_turns
+        self.part.images += clean.num_images
+        self.part.ids += [row.id for row in clean.rows]
         if self.images:
-            for index, names in enumerate(images, start):
-                if not all(map(self.images.is_sound, names)):
+            for index, row in enumerate(clean.rows, start):
+                if not all(self.images.is_sound(name) for turn in row.conversations for name in turn.images):
                     self.read(index)
 
     def read(self, index: int) -> Row:

@@ -34,7 +34,8 @@ class Row:
 
     @property
     def is_blank(self) -> bool:
-        return not self.text.strip(" \t\r")
+        """Whether there is nothing on the line; NUL bytes are nothing too."""
+        return not self.text.strip(" \t\r\0")
 
     def diagnostics(self, more: Iterable[Fault] = ()) -> list[Diagnostic]:
         """The findings of the line, and of `more` faults found elsewhere, from left to right."""
@@ -65,7 +66,14 @@ def find_row(line: bytes, *, path: str, number: int) -> Row:
 def read_row(line: bytes, *, path: str, number: int, ended: bool = True) -> Row:
     """Read one line and find what is wrong with it. `ended` says whether a newline follows it in the file."""
     row = find_row(line, path=path, number=number)
-    return replace(row, faults=tuple(_blank(row.text) if row.is_blank else _faults(row.text, row.scan, ended=ended)))
+    faults = list(_byte_faults(row.text))
+    if not row.is_blank:
+        faults += _row_faults(row.text, row.scan, ended=ended)
+    elif not faults:
+        faults.append(
+            Fault(rule=line_rules.BLANK_LINE, start=0, end=len(row.text), path=(), message="the line is blank")
+        )
+    return replace(row, faults=tuple(faults))
 
 
 def line_diagnostic(line: bytes, rule: Rule, message: str, *, path: str, number: int) -> Diagnostic:
@@ -75,12 +83,7 @@ def line_diagnostic(line: bytes, rule: Rule, message: str, *, path: str, number:
     return Row(path=path, number=number, text=text, scan=Scan()).diagnostic(fault)
 
 
-def _blank(text: str) -> Iterator[Fault]:
-    yield Fault(rule=line_rules.BLANK_LINE, start=0, end=len(text), path=(), message="the line is blank")
-
-
-def _faults(text: str, result: Scan, *, ended: bool) -> Iterator[Fault]:
-    yield from _byte_faults(text)
+def _row_faults(text: str, result: Scan, *, ended: bool) -> Iterator[Fault]:
     for fault in result.faults:
         if fault.rule is line_rules.JSON_SYNTAX and result.cut_short and not ended:
             message = f"the file ends in the middle of a row: {fault.message}"

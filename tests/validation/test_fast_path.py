@@ -1,0 +1,60 @@
+"""The fast path accepts a row exactly when jsonschema and the other rules find nothing in it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from phidata.schema import conversation_schema
+from phidata.validation.accept import accept
+from phidata.validation.row import read_row
+from tests.validation.strategies import dumped, lines, rows
+
+
+def findings(line: bytes) -> list[str]:
+    return [found.code for found in read_row(line, path="rows.jsonl", number=1).diagnostics()]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(lines)
+@example(b'{"id":"a","id":"b","source":"s","conversations":[{"images":[],"user":"u","assistant":"x"}]}')
+@example(b'{"id":"a","source":"s","conversations":[{"images":[],"user":"\\\\","assistant":"\\\\","user":"\\\\"}]}')
+def test_a_row_is_accepted_exactly_when_it_has_no_finding(line: bytes) -> None:
+    if b"\n" not in line:
+        assert (accept([line]) is not None) == (findings(line) == []), findings(line)
+
+
+@settings(max_examples=300, deadline=None)
+@given(dumped(rows))
+def test_a_valid_row_is_accepted_and_keeps_its_values(line: bytes) -> None:
+    accepted = accept([line])
+    assert accepted
+    row = json.loads(line)
+    assert (accepted.rows[0].id, accepted.rows[0].source) == (row["id"], row["source"])
+    turns = [(turn.images, turn.user, turn.assistant) for turn in accepted.rows[0].conversations]
+    assert turns == [(turn["images"], turn["user"], turn["assistant"]) for turn in row["conversations"]]
+
+
+@settings(max_examples=300, deadline=None)
+@given(dumped(rows))
+def test_an_accepted_row_is_valid_by_the_schema_alone(line: bytes) -> None:
+    if accept([line]):
+        Draft202012Validator(conversation_schema()).validate(json.loads(line))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(lines.filter(lambda line: b"\n" not in line), min_size=1, max_size=5))
+def test_lines_are_accepted_together_exactly_when_each_is_alone(several: list[bytes]) -> None:
+    assert (accept(several) is not None) == all(accept([line]) for line in several)
+
+
+@pytest.mark.parametrize(("depth", "accepted"), [(62, True), (63, False), (5000, False)])
+def test_metadata_may_nest_to_a_depth_of_64(depth: int, accepted: bool) -> None:
+    nested = "[" * depth + "]" * depth
+    line = f'{{"id":"a","source":"s","conversations":[{{"images":[],"user":"u","assistant":"x"}}],"metadata":{{"a":{nested}}}}}'
+    assert bool(accept([line.encode()])) == accepted
+    assert findings(line.encode()) == ([] if accepted else ["PHI014"])
