@@ -31,6 +31,7 @@ class Pool:
         self._job = job
         self._jobs = jobs
         self._workers: dict[Connection, Worker] = {}
+        self._waiting: deque[Task] = deque()
         self._deaths: Counter[int] = Counter()
 
     def __enter__(self) -> Pool:
@@ -46,42 +47,41 @@ class Pool:
         A task whose worker is killed is tried once more and then fails. Raises DataError when the output can not be
         written, and when a worker ends by an error of its own: that is a mistake in the converter.
         """
-        waiting = deque(tasks)
-        idle: list[Worker] = []
-        while True:
-            while waiting and (idle or len(self._workers) < self._jobs):
-                worker = idle.pop() if idle else self._start()
-                worker.give(waiting.popleft())
-            busy = [connection for connection, worker in self._workers.items() if worker.task is not None]
-            if not busy:
-                return
+        self._waiting.extend(tasks)
+        while busy := self._busy_connections():
             for connection in wait(busy):
                 worker = self._workers[connection]  # type: ignore[index]  # what was given to wait comes back
                 task, result = worker.take()
                 if isinstance(result, OutputLost):
                     raise DataError(f"{result.reason}; make room and run the same command again, it continues")
-                if result is not None:
-                    idle.append(worker)
-                else:
-                    result = self._bury(worker, task)
-                if result is None:
-                    waiting.append(task)
-                else:
-                    yield task, result
+                outcome = result or self._bury(worker, task)
+                self._hand_out()  # before the caller deals with the outcome, so that no worker waits for that
+                if outcome is not None:
+                    yield task, outcome
 
-    def _start(self) -> Worker:
-        worker = Worker(self._job)
-        self._workers[worker.connection] = worker
-        return worker
+    def _busy_connections(self) -> list[Connection]:
+        self._hand_out()
+        return [connection for connection, worker in self._workers.items() if worker.task is not None]
+
+    def _hand_out(self) -> None:
+        """Give the waiting tasks to the workers that have none, and to new ones as long as there may be more."""
+        for worker in self._workers.values():
+            if self._waiting and worker.task is None:
+                worker.give(self._waiting.popleft())
+        while self._waiting and len(self._workers) < self._jobs:
+            worker = Worker(self._job)
+            self._workers[worker.connection] = worker
+            worker.give(self._waiting.popleft())
 
     def _bury(self, worker: Worker, task: Task) -> Failed | None:
-        """Take leave of a worker that died, and judge its task: it failed, or is to be tried again."""
+        """Take leave of a worker that died, and judge its task: it has failed, or waits again."""
         del self._workers[worker.connection]
         code = worker.leave()
         if code >= 0:
             raise DataError(f"the worker that converted {task.row.file} ended by an error of its own, shown above")
         self._deaths[task.number] += 1
         if self._deaths[task.number] < MAX_ATTEMPTS:
+            self._waiting.append(task)
             return None
         name = signal.Signals(-code).name
         return Failed(reason=f"its worker process was killed by {name}, {MAX_ATTEMPTS} times")

@@ -36,10 +36,9 @@ def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
     Without `durable` the file survives the death of the process, but perhaps not a power failure. The folder is made
     when it is missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{os.getpid()}.tmp"
     try:
-        with temporary.open("wb") as file:
+        with _open_new(temporary) as file:
             yield HashedFile(file)
             if durable:
                 file.flush()
@@ -48,6 +47,14 @@ def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _open_new(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def remove_temporaries(folder: Path) -> None:
