@@ -108,7 +108,7 @@ def _report(failures: list[Failure], out: Path, *, num_rows: int, max_failures: 
         click.echo(f"failed: {len(failures) - MAX_SHOWN} more", err=True)
     if len(failures) > max_failures:
         raise DataError(
-            f"{len(failures)} of {num_rows} rows failed and {max_failures} may; "
+            f"{len(failures)} of {num_rows} rows failed, more than --max-failures {max_failures} allows; "
             f"{out / FAILURES} names them, the other rows are converted"
         )
 

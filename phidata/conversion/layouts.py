@@ -105,25 +105,32 @@ def _in_split(parts: Parts, split: str, layout: Layout, *, is_deep_enough: bool)
 def _by_list(
     root: Root, layout: Layout, files: list[Parts], lists: Mapping[str, Parts]
 ) -> Iterator[LabelledFile | Skip]:
-    listed = _read_lists(root, layout, lists)
     clips: dict[Parts, Parts] = {}
     for parts in files:
         if layout.is_clip(parts):
             clips.setdefault(parts[-2:], parts)
+    if not clips:
+        has = _names(sorted(lists))
+        raise UsageError(f"{root.name} has {has} and no {layout.suffix} clip; put the clips beside them")
+    listed = _read_lists(root, layout, lists)
     for split in layout.splits:
         for key, (where, of_split) in sorted(listed.items()):
             if of_split == split:
                 problem = None if key in clips else f"{where} lists it, but it is not in the source"
                 yield LabelledFile(split=split, label=key[0], file="/".join(clips.get(key, key)), problem=problem)
+    known = {clips[key] for key in listed if key in clips} | set(lists.values())
+    yield from _among_clips(layout, [parts for parts in files if parts not in known], clips)
+
+
+def _among_clips(layout: Layout, files: list[Parts], clips: Mapping[Parts, Parts]) -> Iterator[Skip]:
+    """Account for the clips that are not listed, and for what lies in their folders and is no clip."""
     folders = {parts[:-1] for parts in clips.values()}
     for parts in files:
-        file = "/".join(parts)
-        if layout.is_clip(parts) and clips[parts[-2:]] != parts:
-            yield Skip(file=file, reason="a second copy of a clip")
-        elif layout.is_clip(parts) and parts[-2:] not in listed:
-            yield Skip(file=file, reason="in no split list")
-        elif not layout.is_clip(parts) and parts[:-1] in folders and parts not in lists.values():
-            yield Skip(file=file, reason=layout.why_no_clip(parts))
+        if layout.is_clip(parts):
+            reason = "in no split list" if clips[parts[-2:]] == parts else "a second copy of a clip"
+            yield Skip(file="/".join(parts), reason=reason)
+        elif parts[:-1] in folders:
+            yield Skip(file="/".join(parts), reason=layout.why_no_clip(parts))
 
 
 def _read_lists(root: Root, layout: Layout, lists: Mapping[str, Parts]) -> dict[Parts, tuple[str, str]]:

@@ -53,7 +53,8 @@ def test_failed_rows_are_listed_and_the_others_are_written(tmp_path: Path, spoil
     with pytest.raises(DataError) as error:
         phidata.convert("ucf101", source=spoiled, out=out, num_frames=1)
     assert str(error.value) == (
-        f"3 of 6 rows failed and 0 may; {out}/failures.jsonl names them, the other rows are converted"
+        f"3 of 6 rows failed, more than --max-failures 0 allows; "
+        f"{out}/failures.jsonl names them, the other rows are converted"
     )
     assert [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()] == FAILURES
     assert [row["id"] for row in read_rows(out, "train")] == ["train-0000000001"]
@@ -80,7 +81,7 @@ def test_failed_rows_are_told_on_standard_error(tmp_path: Path, spoiled: Path) -
     code, out, err = run(*arguments, "--out", tmp_path / "a")
     assert (code, out) == (1, "")
     assert "failed: train-0000000000 train/Jump/v_Jump_g01_c01.avi: the file is empty\n" in err
-    assert err.splitlines()[-1].startswith("error: 3 of 6 rows failed and 0 may; ")
+    assert err.splitlines()[-1].startswith("error: 3 of 6 rows failed, more than --max-failures 0 allows; ")
     assert run(*arguments, "--out", tmp_path / "b", "--max-failures", "2")[0] == 1
     assert run(*arguments, "--out", tmp_path / "c", "--max-failures", "3")[0] == 0
 

@@ -241,6 +241,10 @@ def test_what_lies_among_the_clips_is_skipped_and_takes_no_id(tmp_path: Path, si
         (["UCF/train/a/1.avi", "UCF/dev/a/1.avi"], "no split 'val' with .avi clips in {}/UCF; it has 'dev', 'train'"),
         (["training/a/1.avi", "notes.txt"], NEITHER + "'notes.txt', 'training'"),
         ([], NEITHER + "nothing"),
+        (
+            ["testlist01.txt", "trainlist01.txt"],
+            "{} has 'testlist01.txt', 'trainlist01.txt' and no .avi clip; put the clips beside them",
+        ),
         (["a/1.avi", "trainlist01.txt"], "no testlist01.txt in {}; it has 'trainlist01.txt', put the other beside it"),
     ],
 )
