@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phidata.conversion import HubFile, Layout, Media, Root, Row, Skip, Turn, labelled_files
+from phidata.conversion import Converter, HubFile, Layout, Media, Root, Row, Skip, Turn, labelled_files
 
 LAYOUT = Layout(
     splits=("train", "val", "test"),
@@ -58,4 +58,4 @@ class Ucf101:
         return (Turn(images=media.frames(row.file), user=row.question, assistant=row.label),)
 
 
-converter = Ucf101()
+converter: Converter[Clip] = Ucf101()

@@ -61,7 +61,11 @@ class Journal:
         self._descriptor = _open_locked(path)
         self._offsets: dict[int, int] = {}
         self.header: Header | None = None
-        self._read()
+        try:
+            self._read()
+        except UsageError:
+            self.close()
+            raise
 
     def start(self, header: Header) -> None:
         """Forget everything and begin anew."""

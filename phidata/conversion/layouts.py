@@ -17,7 +17,7 @@ from phidata.errors import DataError, UsageError
 from phidata.storage.source import Root
 from phidata.storage.tree import Parts, files_below
 
-_LINE = re.compile(r"([^/]+)/([^/]+?)(?:\s+\d+)?")
+_LINE = re.compile(r"(?!\.\.?/)([^/]+)/([^/]+?)(?:\s+\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ class Listing:
 def list_rows(listed: Iterable[Row | Skip], root: Root) -> Listing:
     """Number the rows and give them their ids: `<split>-<number>`, ten digits, counted through all splits.
 
-    Raises DataError when there is no row, or when two have the same name, whose images would overwrite each other.
+    Raises DataError when there is no row, when two have the same name, whose images would overwrite each other, and
+    when a name leads out of the image folder.
     """
     tasks: list[Task] = []
     skips: list[Skip] = []
@@ -38,6 +39,8 @@ def list_rows(listed: Iterable[Row | Skip], root: Root) -> Listing:
             skips.append(item)
             continue
         row = _printable(item)
+        if row.name.startswith("/") or ".." in row.name.split("/"):
+            raise DataError(f"{root.name}: the row name {row.name!r} leads out of the image folder; rename {row.file}")
         if row.name in files:
             raise DataError(f"{root.name} has two rows {row.name}: {files[row.name]} and {row.file}; rename one")
         files[row.name] = row.file

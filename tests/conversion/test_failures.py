@@ -180,3 +180,23 @@ def test_a_third_partys_converter_is_found(tmp_path: Path, six_clips: Path, plug
     plug("mine", 'from phidata.converters.ucf101 import Ucf101\n\nconverter = Ucf101()\nUcf101.name = "mine"\n')
     manifest = phidata.convert("mine", source=six_clips, out=tmp_path / "out", num_frames=1)
     assert (manifest.converter, manifest.splits["val"].file) == ("mine", "mine_val.jsonl")
+
+
+def test_a_row_can_not_be_named_out_of_the_folder(tmp_path: Path, six_clips: Path, plug: Plug) -> None:
+    plug(
+        "sly",
+        """
+        from phidata.converters.ucf101 import Ucf101
+        from phidata.conversion import Row
+
+        class Sly(Ucf101):
+            name = "sly"
+
+            def rows(self, root):
+                yield Row(split="train", name="../../x", file="x.avi")
+
+        converter = Sly()
+        """,
+    )
+    with pytest.raises(DataError, match=r"the row name '\.\./\.\./x' leads out of the image folder; rename x\.avi"):
+        phidata.convert("sly", source=six_clips, out=tmp_path / "out")

@@ -103,23 +103,30 @@ def test_both_decoders_give_the_same_images(converted: Path, tmp_path: Path) -> 
     assert sorted(manifest.versions) == ["decord", "phidata", "pillow"]
 
 
+@pytest.fixture(scope="module")
+def from_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The six clips in a plain folder, and `out`, what they are converted to."""
+    folder = tmp_path_factory.mktemp("from_folder")
+    write_source(folder / "source", *SIX_CLIPS)
+    phidata.convert("ucf101", source=folder / "source", out=folder / "out", num_frames=2)
+    return folder
+
+
 @pytest.mark.parametrize("top", ["", "UCF101_subset/"])
-@pytest.mark.parametrize("kind", ["folder", "tar.gz", "tar", "zip"])
-def test_the_subset_is_read_from_folder_and_archive(tmp_path: Path, six_clips: Path, kind: str, top: str) -> None:
+@pytest.mark.parametrize("kind", ["folder", "tar.gz", "zip"])
+def test_the_subset_is_read_from_folder_and_archive(tmp_path: Path, from_folder: Path, kind: str, top: str) -> None:
     source = tmp_path / f"packed.{kind}"
     if kind == "folder":
-        shutil.copytree(six_clips, source / top)
+        shutil.copytree(from_folder / "source", source / top)
     elif kind == "zip":
         with zipfile.ZipFile(source, "w") as package:
             for file in SIX_CLIPS:
-                package.write(six_clips / file, f"{top}{file}")
+                package.write(from_folder / "source" / file, f"{top}{file}")
     else:
-        with tarfile.open(source, "w:gz" if kind == "tar.gz" else "w") as package:
-            package.add(six_clips, arcname=top or ".")
-    manifest = phidata.convert("ucf101", source=source, out=tmp_path / "out", num_frames=2)
-    assert {name: split.written for name, split in manifest.splits.items()} == {"train": 3, "val": 1, "test": 2}
-    phidata.convert("ucf101", source=six_clips, out=tmp_path / "plain", num_frames=2)
-    found, expected = tree(tmp_path / "out"), tree(tmp_path / "plain")
+        with tarfile.open(source, "w:gz") as package:
+            package.add(from_folder / "source", arcname=top or ".")
+    phidata.convert("ucf101", source=source, out=tmp_path / "out", num_frames=2)
+    found, expected = tree(tmp_path / "out"), tree(from_folder / "out")
     if kind != "folder":  # the manifest tells the sources apart
         assert found.pop("manifest.json") != expected.pop("manifest.json")
     assert found == expected
@@ -190,6 +197,7 @@ def test_a_clip_that_no_list_names_is_skipped(tmp_path: Path) -> None:
     ("train", "message"),
     [
         ("v_Jump_g01_c01.avi 1\n", r"trainlist01\.txt:1: 'v_Jump_g01_c01\.avi 1' is not <label>/<clip> \[number\]"),
+        ("../a.avi 1\n", r"trainlist01\.txt:1: '\.\./a\.avi 1' is not <label>/<clip> \[number\]"),
         ("a/b.avi 1\na/b.avi 1\n", r"trainlist01\.txt:2: a/b\.avi is listed in trainlist01\.txt:1 already"),
         ("a/b.avi 1\nJump/c.avi 1\n", r"testlist01\.txt:1: Jump/c\.avi is listed in trainlist01\.txt:2 already"),
     ],
