@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).parent / "ucf101_subset"
-TINY_FLAGS = "--num_crops 1 --learning_rate 2e-3 --batch_size 3 --num_train_epochs 20 --warmup_steps 5"
-SHORT_FLAGS = "--num_crops 1 --learning_rate 2e-3 --batch_size 3 --max_steps 4 --warmup_steps 1"
+TINY_FLAGS = "--num_crops 1 --learning_rate 1e-2 --batch_size 3 --num_train_epochs 25 --warmup_steps 5"
+SHORT_FLAGS = "--num_crops 1 --learning_rate 1e-2 --batch_size 3 --max_steps 4 --warmup_steps 1"
 
 
 def main() -> None:

@@ -85,14 +85,21 @@ class ConversationData(Sequence[Conversation]):
     def __repr__(self) -> str:
         return f"ConversationData({str(self.path)!r}, rows={len(self)})"
 
-    def images(self, row: int | Conversation) -> list[Image]:
-        """The images of one row, of all its turns in order, decoded now, as PIL images in mode RGB.
+    def images(self, row: int, *, num_turns: int | None = None) -> list[Image]:
+        """The images of one row, of all its turns (or the first `num_turns`), decoded now, as PIL images in mode RGB.
 
-        Raises DataError naming row and path when an image is missing, can not be decoded or lies outside the image
-        folder.
+        Raises DataError naming file, line, row and path when an image is missing, can not be decoded or lies outside
+        the image folder.
         """
-        conversation = self[row] if isinstance(row, int) else row
-        return [self._open(path, conversation.id) for path in conversation.images]
+        turns = self[row].conversations[:num_turns]
+        try:
+            return [open_rgb(self.image_path(image)) for turn in turns for image in turn.images]
+        except DataError as error:
+            raise DataError(f"{self.where(row)}: {error}") from error
+
+    def where(self, row: int) -> str:
+        """File, line and id of a row, for messages: `data/ucf101_train.jsonl:5: row 'train-0000000004'`."""
+        return f"{self.path}:{self._rows[row] + 1}: row {self[row].id!r}"
 
     def image_path(self, path: str) -> Path:
         """Where the image that a row calls `path` lies on disk. Raises DataError when that leads out of the folder."""
@@ -116,12 +123,6 @@ class ConversationData(Sequence[Conversation]):
         from phidata.storage.hf import to_dataset
 
         return to_dataset(self, self.image_path if decode_images else None)
-
-    def _open(self, path: str, row_id: str) -> Image:
-        try:
-            return open_rgb(self.image_path(path))
-        except DataError as error:
-            raise DataError(f"{self.path}: row {row_id!r}: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__

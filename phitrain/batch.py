@@ -70,13 +70,13 @@ class Samples(Dataset[Sample]):
         if slot.turn is not None:
             asked = conversation.conversations[: slot.turn + 1]
             conversation = Conversation(id=conversation.id, source=conversation.source, conversations=asked)
-        images = self.data.images(conversation)
-        sizes = self._image_tokens(conversation, images)
+        images = self.data.images(slot.row, num_turns=len(conversation.conversations))
+        sizes = self._image_tokens(slot.row, images)
         if slot.turn is None:
             rendered = render(conversation, sizes, self.preprocessor.chat)
         else:
             rendered = prompt_for_turn(conversation, slot.turn, sizes, self.preprocessor.chat)
-        self._refuse_long(conversation, len(rendered))
+        self._refuse_long(slot.row, len(rendered))
         pixels = self.preprocessor.pixels(images) if images else {}
         return Sample(slot=slot, rendered=rendered, pixels=pixels)
 
@@ -88,23 +88,25 @@ class Samples(Dataset[Sample]):
         conversation = self.data[row]
         for path in conversation.images:
             if not self.data.image_path(path).is_file():
-                root = self.data.image_root
-                raise DataError(f"{self.data.path}: row {conversation.id!r}: there is no image {path} below {root}")
+                raise DataError(
+                    f"{self.data.where(row)}: there is no image {path} below {self.data.image_root}; "
+                    "put it there or leave the row out"
+                )
         chat, most = self.preprocessor.chat, self.preprocessor.max_image_tokens
         if len(render(conversation, [most] * len(conversation.images), chat)) > self.max_length:
-            sizes = self._image_tokens(conversation, self.data.images(conversation))
-            self._refuse_long(conversation, len(render(conversation, sizes, chat)))
+            sizes = self._image_tokens(row, self.data.images(row))
+            self._refuse_long(row, len(render(conversation, sizes, chat)))
 
-    def _image_tokens(self, conversation: Conversation, images: Sequence[Image]) -> list[int]:
+    def _image_tokens(self, row: int, images: Sequence[Image]) -> list[int]:
         try:
             return [self.preprocessor.num_image_tokens(image.width, image.height) for image in images]
         except DataError as error:
-            raise DataError(f"{self.data.path}: row {conversation.id!r}: {error}") from error
+            raise DataError(f"{self.data.where(row)}: {error}") from error
 
-    def _refuse_long(self, conversation: Conversation, length: int) -> None:
+    def _refuse_long(self, row: int, length: int) -> None:
         if length > self.max_length:
             raise DataError(
-                f"{self.data.path}: row {conversation.id!r} takes {length} tokens, more than max_length "
+                f"{self.data.where(row)} takes {length} tokens, more than max_length "
                 f"{self.max_length}; lower num_crops, give it fewer images, or leave the row out"
             )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,16 +47,38 @@ def open_output(path: Path, *, overwrite: bool) -> None:
 
 def save_model(adapter: Adapter, module: nn.Module, folder: Path) -> None:
     """Write weights, configuration, tokenizer and processor files into `folder`; the model's config.json comes last."""
-    staging = folder / STAGING
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    adapter.save(module, staging)
-    adapter.preprocessor.save(staging)
-    make_durable(staging)
-    for file in sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name)):
-        file.replace(folder / file.name)
-    staging.rmdir()
+    with fresh_folder(folder / STAGING) as staging:
+        adapter.save(module, staging)
+        adapter.preprocessor.save(staging)
+        make_durable(staging)
+        for file in sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name)):
+            file.replace(folder / file.name)
     _fsync(folder)
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to write into, gone at the end. Raises DataError where the disk does not take what is written."""
+    from safetensors import SafetensorError
+
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        path.mkdir(parents=True)
+        yield path
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path.parent} can not be written: {error}; make room there or name another folder") from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def check_space(folder: Path, num_bytes: int) -> None:
+    """Raise UsageError when fewer bytes are free where `folder` lies."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise UsageError(
+            f"{folder} has {free / 1e9:.2f} GB free, the trained model takes {num_bytes / 1e9:.2f} GB; make room there "
+            "or name another folder"
+        )
 
 
 def make_durable(folder: Path) -> None:

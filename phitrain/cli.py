@@ -25,6 +25,9 @@ from phitrain.models.adapter import check_model
 NOT_YET = {
     "use_lora": "LoRA is not available yet; leave --use_lora out to train all weights",
     "use_qlora": "QLoRA is not available yet; leave --use_qlora out to train all weights",
+    "lora_rank": "LoRA is not available yet; leave --lora_rank out to train all weights",
+    "lora_alpha_ratio": "LoRA is not available yet; leave --lora_alpha_ratio out to train all weights",
+    "lora_dropout": "LoRA is not available yet; leave --lora_dropout out to train all weights",
     "freeze_vision_model": "freezing the vision model is not available yet; leave --freeze_vision_model out",
 }
 
@@ -75,7 +78,9 @@ def cli() -> None:
 def init(folder: Path, size: str, seed: int, num_crops: int | None) -> None:
     """Make a model FOLDER with random weights in the published layout."""
     from phitrain.create import create_model_folder
+    from phitrain.engine import import_deepspeed
 
+    import_deepspeed()  # making a model imports it anyway, with words of its own
     options = {} if num_crops is None else {"num_crops": num_crops}
     with silent_after_first_failure():
         create_model_folder(folder, size=size, seed=seed, **options)
@@ -118,9 +123,13 @@ def flag(*names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Calla
 @click.option("--use_lora", is_flag=True, hidden=True)
 @click.option("--use_qlora", is_flag=True, hidden=True)
 @click.option("--freeze_vision_model", is_flag=True, hidden=True)
+@click.option("--lora_rank", hidden=True)
+@click.option("--lora_alpha_ratio", hidden=True)
+@click.option("--lora_dropout", hidden=True)
 @click.option("--local_rank", type=int, hidden=True)  # some launchers pass it; the rank comes from the environment
 @click.option("--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="any value of the configuration")
-def train(recipe: str, settings: tuple[str, ...], **flags: Any) -> None:
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def train(recipe: str, settings: tuple[str, ...], form: str, **flags: Any) -> None:
     """Train a model with RECIPE: the name of one that ships with phitrain (ucf101), or a TOML file.
 
     Flags replace the recipe's values, --set replaces both. Under torchrun every process takes its share of each batch.
@@ -136,7 +145,8 @@ def train(recipe: str, settings: tuple[str, ...], **flags: Any) -> None:
         summary = train_model(config, world)
         close_world()
     if world.is_main:
-        click.echo(json.dumps({"output_dir": config.train.output_dir, **summary}))
+        summary = {"output_dir": config.train.output_dir, **summary}
+        click.echo(json.dumps(summary) if form == "json" else summary_line(summary))
 
 
 @cli.command("eval")
@@ -164,6 +174,8 @@ def evaluate(model: str, data_dir: str, splits: str, output: Path | None, form: 
     }
     config = config_from(given)
     check_places(config)
+    if output is not None and not output.parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {output.parent}; make it first")
     with silent_after_first_failure():
         from phitrain.checkpoint import write_json
         from phitrain.engine import close_world, open_world
@@ -211,6 +223,14 @@ def config_of(recipe: str, settings: Sequence[str], flags: dict[str, Any]) -> Co
         if not value:
             raise UsageError(f"--{name} is missing; `phitrain train --help` lists the flags")
     return config
+
+
+def summary_line(summary: dict[str, Any]) -> str:
+    """What a run came to, for people."""
+    return (
+        f"{summary['steps']} steps in {summary['seconds']:.0f} s, loss {summary['first_loss']:.4f} to "
+        f"{summary['last_loss']:.4f}, {summary['tokens_per_s']:,.0f} tokens/s; model in {summary['output_dir']}"
+    )
 
 
 def check_places(config: Config) -> None:

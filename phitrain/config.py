@@ -170,7 +170,7 @@ def _part(section: str, part: type[Any], values: Mapping[str, Any]) -> Any:
     for name in values:
         if name not in kinds:
             known = ", ".join(kinds)
-            raise UsageError(f"no field {name!r} in section {section!r}{nearest(name, kinds)} It has: {known}")
+            raise UsageError(f"no field {name!r} in section {section!r}{nearest(name, kinds)}; it has {known}")
     return part(**{name: _typed(f"{section}.{name}", kinds[name], value) for name, value in values.items()})
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from phidata.errors import UsageError
-from phitrain.checkpoint import make_durable
+from phitrain.checkpoint import fresh_folder, make_durable
 from phitrain.models.phi3v.configuration import Phi3VConfig
 from phitrain.models.phi3v.modeling import Phi3VForCausalLM
 from phitrain.models.phi3v.processing import write_processor_files, write_tokenizer_files
@@ -87,15 +87,11 @@ def create_model_folder(
         torch.manual_seed(seed)
         dtype = torch.bfloat16 if size == "full" else torch.float32
         model: Phi3VForCausalLM = Phi3VForCausalLM._from_config(config, dtype=dtype)
-    staging = target.with_name(f".{target.name}.making")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        staging.mkdir(parents=True)
+    logging.disable_progress_bar()
+    with fresh_folder(target.with_name(f".{target.name}.making")) as staging:
         model.save_pretrained(staging, max_shard_size=SHARD_SIZE)
         write_tokenizer_files(staging, None)
         write_processor_files(staging, num_crops)
         make_durable(staging)
         staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return model

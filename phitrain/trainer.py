@@ -18,7 +18,7 @@ from torch import nn
 import phidata
 from phidata.errors import DataError, PhidataError, UsageError
 from phitrain.batch import Batch, Samples, load_batches, micro_batches, steps_of_epoch
-from phitrain.checkpoint import RUN_CONFIG, open_output, save_model, write_json
+from phitrain.checkpoint import RUN_CONFIG, check_output, check_space, open_output, save_model, write_json
 from phitrain.config import Config
 from phitrain.engine import Engine, GradientAudit, World
 from phitrain.evaluate import accuracy_lines, evaluate, to_device
@@ -40,25 +40,31 @@ def train(config: Config, world: World) -> Summary:
     check_rows(splits, world)
     samples = splits[config.data.train_split]
     config, more = fit_schedule(config, len(samples))
-    on_main(world, lambda: open_output(output, overwrite=config.train.overwrite_output_dir))
+    on_main(world, lambda: check_output(output, overwrite=config.train.overwrite_output_dir))
     if world.is_main:
         for sentence in notes + more:
             note(sentence)
-        write_json(output / RUN_CONFIG, config.as_dict())
 
     torch.manual_seed(config.train.seed)
     module = load_model(config, adapter, world)
+    on_main(world, lambda: begin_output(config, module))
     total = total_steps(config, len(samples))
     with maybe_report(config, world, total) as report:
         if config.eval.before:
             measure(config, adapter, module, splits, world, report, "before", step=0)
         summary = run_steps(config, adapter, module, samples, world, total, report)
         measure(config, adapter, module, splits, world, report, "after", step=total)
-    if world.is_main:
-        save_model(adapter, module, output)
-        write_json(output / "train_summary.json", summary)
-    world.gather(None)  # no rank leaves before the result is whole
+    on_main(world, lambda: save_model(adapter, module, output))
+    on_main(world, lambda: write_json(output / "train_summary.json", summary))
     return summary
+
+
+def begin_output(config: Config, module: nn.Module) -> None:
+    """Make the folder of the run, with its configuration; refuse a disk without room for the trained model."""
+    output = Path(config.train.output_dir)
+    open_output(output, overwrite=config.train.overwrite_output_dir)
+    check_space(output, sum(parameter.nbytes for parameter in module.parameters()))
+    write_json(output / RUN_CONFIG, config.as_dict())
 
 
 def run_steps(

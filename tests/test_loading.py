@@ -42,13 +42,19 @@ def test_images_open_as_rgb_when_asked(tmp_path: Path) -> None:
     data = phidata.load(write_folder(tmp_path, {"train": [ROW]}))
     [image] = data.images(0)
     assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", (4, 3), (200, 10, 10))
-    assert data.images(data[0])[0].tobytes() == image.tobytes()
+
+
+def test_the_images_of_the_first_turns_can_be_had_alone(tmp_path: Path) -> None:
+    turn = {"images": ["x/1.png"], "user": "u", "assistant": "a"}
+    data = phidata.load(write_folder(tmp_path, {"train": [{**ROW, "conversations": [turn, turn]}]}))
+    assert [len(data.images(0, num_turns=count)) for count in (1, 2)] == [1, 2]
+    assert data.where(0) == f"{tmp_path}/set_train.jsonl:1: row 'a'"
 
 
 def test_a_missing_image_is_an_error_that_names_row_and_path(tmp_path: Path) -> None:
     data = phidata.load(write_folder(tmp_path, {"train": [ROW]}))
     (tmp_path / "images" / "x" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"set_train\.jsonl.*row 'a'.*x/1\.png"):
+    with pytest.raises(DataError, match=r"set_train\.jsonl:1: row 'a': .*x/1\.png"):
         data.images(0)
 
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoProcessor
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 from phitrain.create import create_model_folder, model_config
 from phitrain.models.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
 
@@ -154,6 +154,14 @@ def test_a_folder_without_weights_is_refused(tiny: Path, tmp_path: Path) -> None
     (tmp_path / "config.json").write_bytes((tiny / "config.json").read_bytes())
     with pytest.raises(UsageError, match="has no weights"):
         Phi3VForCausalLM.from_pretrained(tmp_path)
+
+
+def test_damaged_weights_are_named(tiny: Path, tmp_path: Path) -> None:
+    cut = copy(tiny, tmp_path / "model", lambda _weights: None)
+    with (cut / "model.safetensors").open("r+b") as file:
+        file.truncate(100_000)
+    with pytest.raises(DataError, match=r"the weights of .*model can not be read"):
+        Phi3VForCausalLM.from_pretrained(cut)
 
 
 def copy(folder: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:

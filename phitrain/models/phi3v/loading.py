@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from phidata.errors import UsageError
+from safetensors import SafetensorError
+
+from phidata.errors import DataError, UsageError
 from phitrain.models.phi3v.configuration import STOP_TOKEN_IDS, VOCAB_SIZE
 
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
@@ -14,6 +16,7 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 def load_checked(load: Callable[..., Any], folder: Any, *args: Any, **kwargs: Any) -> Any:
     """Call the library's `from_pretrained`; raise UsageError naming every missing, unknown or misshapen tensor.
+    Raises DataError for files that are damaged.
 
     The model comes back in evaluation mode and stops generating at the ends of turn and text, whatever the
     folder's generation configuration says.
@@ -21,7 +24,10 @@ def load_checked(load: Callable[..., Any], folder: Any, *args: Any, **kwargs: An
     wants_info = kwargs.pop("output_loading_info", False)
     if folder is not None and Path(folder).is_dir():
         _check_files(Path(folder))
-    model, info = load(folder, *args, output_loading_info=True, **kwargs)
+    try:
+        model, info = load(folder, *args, output_loading_info=True, **kwargs)
+    except SafetensorError as error:
+        raise DataError(f"the weights of {folder} can not be read ({error}); copy them there again") from error
     _refuse(folder, "lacks", info["missing_keys"])
     _refuse(folder, "has, and the model does not know,", info["unexpected_keys"])
     _refuse(folder, "has in another shape", [str(entry[0]) for entry in info["mismatched_keys"]])

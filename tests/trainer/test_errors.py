@@ -1,0 +1,106 @@
+"""What a person is told about wrong input: one sentence with the remedy, exit code 2 for usage and 1 for data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phidata.errors import DataError, UsageError
+from phitrain.checkpoint import check_output, check_space, fresh_folder, open_output, write_json
+from phitrain.cli import main
+
+from .conftest import row, write_data
+
+
+@pytest.fixture
+def places(model_folder: Path, tmp_path: Path) -> dict[str, str]:
+    data = write_data(tmp_path / "data", train=[row("a", ["red"])], val=[row("b", ["red"])], test=[row("c", ["red"])])
+    return {"--model_name_or_path": str(model_folder), "--data_dir": str(data), "--output_dir": str(tmp_path / "out")}
+
+
+def tell(capsys: pytest.CaptureFixture[str], *arguments: str, **places: str) -> tuple[int, str]:
+    code = main([*arguments, *(word for pair in places.items() for word in pair)])
+    return code, capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--data_dir": "nowhere"}, "error: no data folder nowhere; make one with `phidata convert"),
+        (
+            {"--model_name_or_path": "./nowhere"},
+            "error: no model folder nowhere; make one with `phitrain init nowhere`",
+        ),
+        ({"--model_name_or_path": "."}, "error: . holds no config.json; it is not a model folder"),
+        ({"--output_dir": "."}, "error: --output_dir . is not empty; give another, or --overwrite_output_dir"),
+        ({"--eval_splits": "valid"}, "; it has 'test', 'train', 'val'"),
+        ({"--lora_rank": "8"}, "error: LoRA is not available yet; leave --lora_rank out"),
+        ({"--zero": "3"}, "error: zero 3 is not available yet; use zero 2"),
+        ({"--set": "optimizer.lr=1"}, "error: no field 'lr' in section 'optimizer'; it has learning_rate, betas"),
+        ({"--learning_rte": "1"}, "Error: No such option '--learning_rte'. Did you mean '--learning_rate'?"),
+        ({"--bf16": "--precision=fp32"}, "error: --bf16 and --precision fp32 contradict each other; give one of them"),
+        ({"--output_dir": ""}, "error: --output_dir is missing; `phitrain train --help` lists the flags"),
+    ],
+)
+def test_a_wrong_request_ends_at_once(
+    places: dict[str, str], change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = tell(capsys, "train", "ucf101", **{**places, **change})
+    assert code == 2
+    assert message in said
+    assert not Path(places["--output_dir"]).exists()
+
+
+def test_an_unknown_recipe_names_the_nearest(places: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(capsys, "train", "ucf11", **places) == (
+        2,
+        "error: no recipe 'ucf11'; did you mean 'ucf101'?; there is 'ucf101', or give the path of a .toml file",
+    )
+
+
+def test_evaluation_finds_a_missing_place_before_it_begins(
+    places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {"--data_dir": places["--data_dir"], "--split": "val", "--output": str(tmp_path / "none" / "x.json")}
+    code, said = tell(capsys, "eval", places["--model_name_or_path"], **flags)
+    assert (code, said) == (
+        2,
+        f"error: --output {tmp_path}/none/x.json: there is no folder {tmp_path}/none; make it first",
+    )
+
+
+def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UsageError, match="it was not written by `phitrain train` and is not overwritten"):
+        open_output(tmp_path, overwrite=True)
+    assert (tmp_path / "mine.txt").read_text() == "x"
+    (tmp_path / "train_config.json").write_text("{}")
+    check_output(tmp_path, overwrite=True)
+    assert (tmp_path / "mine.txt").exists()
+    open_output(tmp_path, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_found_before_training(tmp_path: Path) -> None:
+    check_space(tmp_path, 1)
+    with pytest.raises(UsageError, match="the trained model takes 1000000000.00 GB; make room there"):
+        check_space(tmp_path, 10**18)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match="can not be written: .*No space left; make room there or name another folder"),
+        fresh_folder(tmp_path / "new") as staging,
+    ):
+        (staging / "half").write_text("x")
+        raise OSError(28, "No space left")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_json_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"x": [1, "é"]})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "x": [\n    1,\n    "é"\n  ]\n}\n'
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "b.json", {"x": object()})
+    assert not (tmp_path / "b.json").exists()
