@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from phidata.errors import DataError, UsageError
 from phitrain.checkpoint import check_output, check_space, fresh_folder, open_output, write_json
@@ -84,18 +85,20 @@ def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
 
 def test_a_disk_without_room_is_found_before_training(tmp_path: Path) -> None:
     check_space(tmp_path, 1)
-    with pytest.raises(UsageError, match="the trained model takes 1000000000.00 GB; make room there"):
+    with pytest.raises(UsageError, match=r"the trained model takes 1000000000\.00 GB; make room there"):
         check_space(tmp_path, 10**18)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(DataError, match="can not be written: .*No space left; make room there or name another folder"),
-        fresh_folder(tmp_path / "new") as staging,
-    ):
-        (staging / "half").write_text("x")
-        raise OSError(28, "No space left")
-    assert list(tmp_path.iterdir()) == []
+    def fill(error: Exception) -> None:
+        with fresh_folder(tmp_path / "new") as staging:
+            (staging / "half").write_text("x")
+            raise error
+
+    for error in (OSError(28, "No space left"), SafetensorError("No space left")):
+        with pytest.raises(DataError, match=r"can not be written: .*No space left; make room there or name another"):
+            fill(error)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_json_file_is_whole_or_not_there(tmp_path: Path) -> None:
