@@ -17,7 +17,7 @@ from phidata.conversion.journal import Entry, Header
 from phidata.conversion.listing import Listing, list_rows
 from phidata.conversion.manifest import Manifest
 from phidata.conversion.options import Options
-from phidata.conversion.outcome import Failed
+from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
 from phidata.conversion.pool import Pool
 from phidata.conversion.worker import Job, Task
@@ -87,17 +87,18 @@ def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int) -> None
 
 
 def _unfinished(output: Output, listing: Listing) -> Iterator[Task]:
-    for task in listing.tasks:
-        if task.number not in output.journal:
-            yield task
-            continue
-        entry = output.journal[task.number]
-        if entry.name != task.row.name:
+    """The tasks that are still to do. Raises UsageError when the journal tells of rows that the source has not."""
+    names = {task.number: task.row.name for task in listing.tasks}
+    for number in output.journal:
+        name = output.journal[number].name
+        if names.get(number) != name:
             raise UsageError(
-                f"the source has changed since the conversion into {output.root} began: row {task.number} was "
-                f"{entry.name} and is {task.row.name} now; pass --overwrite to begin anew"
+                f"the source has changed since the conversion into {output.root} began: row {number} was {name} "
+                f"and is {names.get(number, 'gone')} now; pass --overwrite to begin anew"
             )
-        if isinstance(entry.result, Failed) or not output.holds(entry.result):
+    for task in listing.tasks:
+        result = output.journal[task.number].result if task.number in output.journal else None
+        if not isinstance(result, Written) or not output.holds(result):
             yield task
 
 

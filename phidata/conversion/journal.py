@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -83,6 +84,9 @@ class Journal:
 
     def __contains__(self, number: object) -> bool:
         return number in self._offsets
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._offsets))
 
     def __len__(self) -> int:
         return len(self._offsets)

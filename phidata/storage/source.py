@@ -50,7 +50,7 @@ def find_source(source: str | Path | None, default: HubFile) -> Source:
     path = Path(source)
     if path.is_dir():
         return Source(path=path, name=str(path), identity={"kind": "folder"})
-    if path.exists():
+    if path.is_file():
         identity: Identity = {"kind": "archive", "sha256": _sha256(path), "bytes": path.stat().st_size}
         return Source(path=path, name=str(path), identity=identity)
     if not is_repo_id(str(source)) or Path(path.parts[0]).is_dir():

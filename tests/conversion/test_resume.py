@@ -234,13 +234,26 @@ def test_another_source_is_refused(tmp_path: Path, unfinished: Path) -> None:
         phidata.convert("ucf101", source=other, out=unfinished, num_frames=1)
 
 
-def test_a_source_that_has_changed_is_refused(six_clips: Path, unfinished: Path) -> None:
-    write_source(six_clips, "train/Jump/v_Jump_g01_c00.avi")
+@pytest.mark.parametrize(
+    ("new", "gone", "change"),
+    [
+        ("train/Jump/v_Jump_g01_c00.avi", None, "row 0 was train/Jump/v_Jump_g01_c01 and is train/Jump/v_Jump_g01_c00"),
+        ("test/Run/v_Run_g02_c09.avi", SIX_CLIPS[5], "row 5 was test/Run/v_Run_g03_c01 and is test/Run/v_Run_g02_c09"),
+        (None, SIX_CLIPS[5], "row 5 was test/Run/v_Run_g03_c01 and is gone"),
+    ],
+)
+def test_a_source_that_has_changed_is_refused(
+    six_clips: Path, unfinished: Path, new: str | None, gone: str | None, change: str
+) -> None:
+    if new is not None:
+        write_source(six_clips, new)
+    if gone is not None:
+        (six_clips / gone).unlink()
     with pytest.raises(UsageError) as refusal:
         phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
     assert str(refusal.value) == (
-        f"the source has changed since the conversion into {unfinished} began: row 0 was train/Jump/v_Jump_g01_c01 "
-        "and is train/Jump/v_Jump_g01_c00 now; pass --overwrite to begin anew"
+        f"the source has changed since the conversion into {unfinished} began: {change} now; "
+        "pass --overwrite to begin anew"
     )
 
 
