@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phidata.validation import Media
 
 ERASE_LINE = "\r\033[K"
+PATIENCE_S = 1.0
 
 
 @click.command()
@@ -57,15 +58,14 @@ def validate(paths: tuple[Path, ...], images: Path | None, media: Media, format_
 
     render = renderer(format_, color=_wants_color())
     total = Summary()
-    with _row_counter() as counter:
+    with RowCounter() as counter:
         for part in iter_parts(paths, images=images, media=media, jobs=jobs):
-            if part.diagnostics and counter is not None:
-                click.echo(ERASE_LINE, nl=False, err=True)
+            if part.diagnostics:
+                counter.give_way()
             for diagnostic in part.diagnostics:
                 click.echo(render.diagnostic(diagnostic))
             add(total, part)
-            if counter is not None:
-                counter.update(part.rows)
+            counter.count(part.rows)
     click.echo(render.summary(total))
     return 1 if total.errors else 0
 
@@ -85,14 +85,27 @@ def explain(code: str | None, format_: str) -> None:
             click.echo(explanation(rule))
 
 
-@contextmanager
-def _row_counter() -> Iterator[Progress | None]:
-    """Counts the rows on a terminal; elsewhere there is nothing but the findings."""
-    if sys.stderr.isatty():
-        with progress(None, "checked") as counter:
-            yield counter
-    else:
-        yield None
+class RowCounter(ExitStack):
+    """Shows on a terminal how many rows are checked, once a check has taken a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started_s = monotonic()
+        self._rows = 0
+        self._bar: Progress | None = None
+
+    def count(self, rows: int) -> None:
+        self._rows += rows
+        if self._bar is not None:
+            self._bar.update(rows)
+        elif sys.stderr.isatty() and monotonic() - self._started_s > PATIENCE_S:
+            self._bar = self.enter_context(progress(None, "checked"))
+            self._bar.update(self._rows)
+
+    def give_way(self) -> None:
+        """Clear the line, so that a finding can be written there."""
+        if self._bar is not None:
+            click.echo(ERASE_LINE, nl=False, err=True)
 
 
 def _wants_color() -> bool:

@@ -35,7 +35,8 @@ UNDECODABLE = (
     TypeError,
     ArithmeticError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,
+    AssertionError,
     struct.error,
     zlib.error,
 )

@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 
 from phidata.validation.paths import are_image_paths, is_image_path, path_fault
 
-RIGHT = ["a", "a.jpg", "train/Dog/1.jpg", "a b/c.jpg", ".hidden", "a/.hidden", "..a", "a..", "...", "a/...", "1:2", "é/日本.png"]
+RIGHT = [
+    "a",
+    "a.jpg",
+    "train/Dog/1.jpg",
+    "a b/c.jpg",
+    ".hidden",
+    "a/.hidden",
+    "..a",
+    "a..",
+    "...",
+    "a/...",
+    "1:2",
+    "é/日本.png",
+]
 WRONG = {
     "": "PHI307",
     "/a": "PHI301",

@@ -62,7 +62,9 @@ def test_wide_and_combining_characters_keep_the_marks_in_place() -> None:
 
 def test_nothing_in_the_data_reaches_the_terminal_as_a_control_code() -> None:
     written = renderer("text").diagnostic(
-        finding("\x1b[31m\u202e\0\x9b", 0, 4, path="a\x1b[2J.jsonl", pointer="/a\x1b\nb", message=quoted("\x1b]0;x\x07"))
+        finding(
+            "\x1b[31m\u202e\0\x9b", 0, 4, path="a\x1b[2J.jsonl", pointer="/a\x1b\nb", message=quoted("\x1b]0;x\x07")
+        )
     )
     assert not set(written) & set("\x1b\x07\0\x9b\u202e")
     assert len(written.splitlines()) == 4

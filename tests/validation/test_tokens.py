@@ -22,7 +22,9 @@ def test_a_text_that_spells_a_token_is_found(token: str) -> None:
     assert control_tokens(f"a{token}b{token}") == [token]
 
 
-@pytest.mark.parametrize("text", ["", "<|end |>", "<|image_|>", "<|image_x|>", "<|placeholder40|>", "<S>", "a < b > c", "<0x0A>"])
+@pytest.mark.parametrize(
+    "text", ["", "<|end |>", "<|image_|>", "<|image_x|>", "<|placeholder40|>", "<S>", "a < b > c", "<0x0A>"]
+)
 def test_other_text_spells_none(text: str) -> None:
     assert control_tokens(text) == []
 
