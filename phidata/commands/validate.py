@@ -54,7 +54,10 @@ def validate(paths: tuple[Path, ...], images: Path | None, media: Media, format_
     Exit code 0: no errors, perhaps warnings; 1: errors; 2: it can not be done as asked. `phidata explain CODE` says
     more about a finding.
     """
-    from phidata.validation import add, iter_parts  # imported late: `phidata --help` needs neither Pillow nor numpy
+    from phidata.validation import (  # imported late: `phidata --help` needs neither Pillow nor numpy
+        add_part,
+        iter_parts,
+    )
 
     render = renderer(format_, color=_wants_color())
     total = Summary()
@@ -64,7 +67,7 @@ def validate(paths: tuple[Path, ...], images: Path | None, media: Media, format_
                 counter.give_way()
             for diagnostic in part.diagnostics:
                 click.echo(render.diagnostic(diagnostic))
-            add(total, part)
+            add_part(total, part)
             counter.count(part.rows)
     click.echo(render.summary(total))
     return 1 if total.errors else 0

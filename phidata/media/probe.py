@@ -15,12 +15,13 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from phidata.diagnostics import image_rules
-from phidata.diagnostics.excerpt import quoted
+from phidata.diagnostics.excerpt import printable, quoted
 from phidata.media.defect import Defect
 from phidata.media.presence import unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 LARGE_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: above it Pillow warns, above its double Pillow refuses
+MAX_DECODED_PIXELS = 1 << 31  # in all frames together: a few kilobytes can claim thousands of large ones
 EXIF_ORIENTATION = 0x0112
 
 # What Pillow's readers raise for bytes that make no sense: its own fuzzers (Tests/oss-fuzz) expect most of them, and
@@ -62,7 +63,7 @@ def probe(path: str, *, decode: bool) -> list[Defect]:
         return [unreadable(error)]
     with file, _strict_pillow() as caught:
         defects = list(_content(file, decode=decode))
-    messages = dict.fromkeys(str(warning.message) for warning in caught if not _is_about_size(warning))
+    messages = dict.fromkeys(_text(warning.message) for warning in caught if not _is_about_size(warning))
     return defects + [Defect(image_rules.DECODER_WARNING, f"makes Pillow warn: {message}") for message in messages]
 
 
@@ -93,27 +94,31 @@ def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
         num_pixels = image.width * image.height
         if num_pixels > LARGE_PIXELS:
             yield Defect(image_rules.LARGE_IMAGE, f"has {num_pixels:,} pixels")
-        if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's MPO holds a preview beside
+        animated = getattr(image, "is_animated", False) and image.format != "MPO"  # that is a camera's preview beside
+        if animated:
             yield Defect(image_rules.ANIMATED, "has more than one frame")
+        num_frames = getattr(image, "n_frames", 1) if animated and decode else 1
         if decode and image.format != "TIFF":  # Pillow turns a TIFF while decoding it, and forgets how it was stored
-            _decode_all(image)
+            _decode(image, num_frames=num_frames)
         if (orientation := _orientation(image)) != 1:
             yield Defect(image_rules.ORIENTATION, f"is stored turned or mirrored, EXIF orientation {orientation}")
         if decode and image.format == "TIFF":
-            _decode_all(image)
+            _decode(image, num_frames=num_frames)
     except UnidentifiedImageError:
         yield _unidentified(file)
     except Image.DecompressionBombError as error:
         claimed = re.search(r"[0-9]+", str(error))
-        size = f"claims {int(claimed[0]):,} pixels" if claimed else str(error)
+        size = f"claims {int(claimed[0]):,} pixels" if claimed else _text(error)
         yield Defect(image_rules.DECOMPRESSION_BOMB, size)
     except UNDECODABLE as error:
         yield _damaged(error)
 
 
-def _decode_all(image: Image.Image) -> None:
-    image.load()
-    for number in range(1, getattr(image, "n_frames", 1)):
+def _decode(image: Image.Image, *, num_frames: int) -> None:
+    num_pixels = image.width * image.height * num_frames
+    if num_pixels > MAX_DECODED_PIXELS:
+        raise Image.DecompressionBombError(f"{num_pixels} pixels in {num_frames} frames")
+    for number in range(num_frames):
         image.seek(number)
         image.load()
 
@@ -138,7 +143,12 @@ def _unidentified(file: BinaryIO) -> Defect:
 def _damaged(error: Exception) -> Defect:
     if "Decompressed data too large" in str(error):
         return Defect(image_rules.DECOMPRESSION_BOMB, "holds text that unpacks to too much data")
-    return Defect(image_rules.IMAGE_DAMAGED, f"can not be decoded: {error or type(error).__name__}")
+    return Defect(image_rules.IMAGE_DAMAGED, f"can not be decoded: {_text(error)}")
+
+
+def _text(error: Exception | Warning | str) -> str:
+    """What Pillow says, which can hold anything that stood in the file."""
+    return printable(str(error).strip()) or type(error).__name__
 
 
 def _is_about_size(warning: warnings.WarningMessage) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from phidata.diagnostics import Diagnostic
 from phidata.validation.accept import accept
 from phidata.validation.inputs import Media
-from phidata.validation.report import Report, add, iter_parts, validate
+from phidata.validation.report import Report, add_part, iter_parts, validate
 from phidata.validation.row import read_row
 
-__all__ = ["Media", "Report", "add", "check_line", "iter_parts", "validate"]
+__all__ = ["Media", "Report", "add_part", "check_line", "iter_parts", "validate"]
 
 
 def check_line(line: bytes, *, path: str = "<row>", number: int = 1) -> list[Diagnostic]:

@@ -7,7 +7,6 @@ nesting, integers beyond a double, and what the rules say about single strings.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,8 +36,6 @@ class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     metadata: dict[str, Any] | UnsetType | None = UNSET
 
 
-_MAX_INT = int(sys.float_info.max)  # what the slow path reads as infinite is larger
-
 _decode = msgspec.json.Decoder(AcceptedRow).decode
 
 
@@ -67,7 +64,7 @@ def accept(lines: Sequence[bytes]) -> Accepted | None:
                 texts += (turn.user, turn.assistant)
                 if turn.answers is not UNSET:
                     num_optional += 1 + _num_answers(turn.answers)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _Unsure):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, _Unsure):
         return None
     num_turns = len(texts) // 2
     num_strings = 5 * len(rows) + 5 * num_turns + len(paths) + num_optional  # a row and a turn have 3 keys and 2 texts
@@ -97,8 +94,8 @@ def _num_strings(value: Any, depth: int) -> int:
             return len(value) + sum(_num_strings(member, depth + 1) for member in value.values())
         case list():
             return sum(_num_strings(entry, depth + 1) for entry in value)
-        case int() if abs(value) > _MAX_INT:
-            raise _Unsure
+        case int():
+            float(value)  # OverflowError for what no double can hold
     return 0
 
 

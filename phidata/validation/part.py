@@ -50,7 +50,9 @@ class PartCheck:
     def _images_below(self, root: str) -> ImageChecks | None:
         if self._media == "none":
             return None
-        return self._images.setdefault(root, ImageChecks(root, self._media, self._slots))
+        if root not in self._images:
+            self._images[root] = ImageChecks(root, self._media, self._slots)
+        return self._images[root]
 
 
 class _Pass:

@@ -54,7 +54,7 @@ def validate(
     total = Summary()
     found: list[Diagnostic] = []
     for part in iter_parts(paths, images=images, media=media, jobs=jobs):
-        add(total, part)
+        add_part(total, part)
         found += part.diagnostics
     return Report(diagnostics=tuple(found), **asdict(total))
 
@@ -71,11 +71,13 @@ def iter_parts(
         raise UsageError(f"media is {media!r}; it can be {', '.join(map(repr, MEDIA))}")
     if jobs < 1:
         raise UsageError(f"jobs is {jobs}; it has to be 1 or more")
-    named = [paths] if isinstance(paths, (str, Path)) else paths
+    named = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not named:
+        raise UsageError("no path to check; give a jsonl file or a data folder")
     return run_checks(find_data(named, images), media=media, jobs=jobs)
 
 
-def add(total: Summary, part: Part) -> None:
+def add_part(total: Summary, part: Part) -> None:
     """Count a part into the sum."""
     errors = sum(diagnostic.severity == "error" for diagnostic in part.diagnostics)
     total.rows += part.rows

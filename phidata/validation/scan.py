@@ -19,6 +19,7 @@ MAX_DEPTH = 64
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
+_FREE = ("metadata",)  # can be large, and the schema says nothing about what is inside
 _SPACE = re.compile(r"[ \t\n\r\x00]*")  # a NUL byte is no space, but it has a rule of its own
 _STRING = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
@@ -58,9 +59,9 @@ class Fault:
 class Scan:
     """One line, read as far as it can be read.
 
-    `spans` and `keys` say where each value, and each key of an object, stands in the text; where a key stands twice
-    they and `value` have the last. `value` is only whole when `complete` is set. `cut_short` means that the text is
-    the beginning of something right.
+    `spans` and `keys` say where each value, and each key of an object, stands in the text, except for what is inside
+    the row's metadata; where a key stands twice they and `value` have the last. `value` is only whole when `complete`
+    is set. `cut_short` means that the text is the beginning of something right.
     """
 
     value: Any = None
@@ -108,12 +109,14 @@ class _Scanner:
             value, end = self.array(start, path)
         else:
             value, end = self.scalar(start, path)
-        self.result.spans[path] = (start, end)
+        if path[:1] != _FREE or len(path) == 1:
+            self.result.spans[path] = (start, end)
         return value, end
 
     def object(self, start: int, path: Path) -> tuple[dict[str, Any], int]:
         self.check_depth(start, path)
         members: dict[str, Any] = {}
+        starts: dict[str, int] = {}
         position = self.space(start + 1)
         if self.text.startswith("}", position):
             return members, position + 1
@@ -123,10 +126,13 @@ class _Scanner:
             key, key_end = self.string(position, path)
             member = (*path, key)
             if key in members:
-                first = self.result.keys[member][0] + 1
-                message = f"the key {quoted(key)} stands twice in one object, first at column {first}"
+                message = (
+                    f"the key {quoted(key)} stands more than once in one object, first at column {starts[key] + 1}"
+                )
                 self.fault(line_rules.DUPLICATE_KEY, position, key_end, member, message)
-            self.result.keys[member] = (position, key_end)
+            starts.setdefault(key, position)
+            if path[:1] != _FREE:
+                self.result.keys[member] = (position, key_end)
             colon = self.space(key_end)
             if not self.text.startswith(":", colon):
                 raise self.unexpected(colon, member, "':' after the key")

@@ -11,7 +11,7 @@ from phidata.diagnostics import Rule, row_rules
 from phidata.diagnostics.excerpt import quoted
 from phidata.schema import conversation_schema, turn_schema
 from phidata.validation.paths import path_fault
-from phidata.validation.scan import Fault, Path, Scan
+from phidata.validation.scan import Fault, Path, Scan, Span
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -35,40 +35,41 @@ def _validator() -> Draft202012Validator:
 
 def _faults(error: ValidationError, scan: Scan) -> Iterator[Fault]:
     path: Path = tuple(error.absolute_path)
+    span = scan.spans[path]
     name = _name(path)
     value: Any = error.instance
     expected: Any = error.validator_value
     schema: Any = error.schema
     match error.validator:
         case "type":
-            yield _fault(scan, path, row_rules.WRONG_TYPE, *_wrong_type(expected, value, name))
+            yield _fault(path, span, row_rules.WRONG_TYPE, *_wrong_type(expected, value, name))
         case "required":
             for key in expected:
                 if key not in value:
                     help = 'a turn without images has "images": []' if key == "images" else f"add `{key}`"
-                    yield _fault(scan, path, row_rules.MISSING_KEY, f"{name} has no `{key}`", help)
+                    opening = (span[0], span[0] + 1)
+                    yield _fault(path, opening, row_rules.MISSING_KEY, f"{name} has no `{key}`", help)
         case "additionalProperties":
             known = schema["properties"]
             for key in value:
                 if key not in known:
+                    member = (*path, key)
                     message = f"{name} has the unknown key {quoted(key)}"
-                    yield _fault(scan, (*path, key), row_rules.UNKNOWN_KEY, message, _known_key(key, list(known)))
+                    help = _known_key(key, list(known))
+                    yield _fault(member, scan.keys[member], row_rules.UNKNOWN_KEY, message, help)
         case "minItems":
-            yield _fault(scan, path, row_rules.EMPTY_LIST, f"{name} is an empty list")
+            yield _fault(path, span, row_rules.EMPTY_LIST, f"{name} is an empty list")
         case "minLength":
             rule = row_rules.BLANK_TEXT if path[-1] in ("user", "assistant") else row_rules.EMPTY_STRING
-            yield _fault(scan, path, rule, f"{name} is empty")
+            yield _fault(path, span, rule, f"{name} is empty")
         case "pattern":
-            yield _fault(scan, path, *path_fault(value))
+            yield _fault(path, span, *path_fault(value))
         case keyword:
             raise AssertionError(f"the schema uses {keyword}, which has no rule")
 
 
-def _fault(scan: Scan, path: Path, rule: Rule, message: str, help: str = "") -> Fault:
-    start, end = scan.keys[path] if rule is row_rules.UNKNOWN_KEY else scan.spans[path]
-    if rule is row_rules.MISSING_KEY:
-        end = start + 1  # the bracket that opens the object, not the whole of it
-    return Fault(rule=rule, start=start, end=end, path=path, message=message, help=help)
+def _fault(path: Path, span: Span, rule: Rule, message: str, help: str = "") -> Fault:
+    return Fault(rule=rule, start=span[0], end=span[1], path=path, message=message, help=help)
 
 
 def _name(path: Path) -> str:

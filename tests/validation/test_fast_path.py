@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from phidata.schema import conversation_schema
 from phidata.validation.accept import accept
 from phidata.validation.row import read_row
-from tests.validation.strategies import dumped, lines, rows
+
+from .strategies import dumped, lines, rows
 
 
 def findings(line: bytes) -> list[str]:

@@ -191,6 +191,7 @@ def test_what_can_not_be_checked_is_refused(tmp_path: Path, monkeypatch: pytest.
     file.write_text(rows("a"))
     os.mkfifo(tmp_path / "pipe")
     refused(tmp_path / "nowhere", "no file or folder .*nowhere; give a jsonl file or a data folder")
+    refused([], "no path to check")
     refused(tmp_path, "holds no <name>_<split>.jsonl; it is not a data folder")
     refused(tmp_path / "pipe", "pipe is not a regular file")
     refused(file, "no image folder .*nowhere", images=tmp_path / "nowhere")

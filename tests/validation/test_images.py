@@ -79,6 +79,14 @@ def test_no_damage_makes_the_probe_fail(
     probe(str(damaged), decode=True)
 
 
+def test_many_frames_are_a_bomb_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Image.new("L", (10, 10), shade) for shade in range(5)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert codes(tmp_path / "a.gif") == {"PHI410"}
+    monkeypatch.setattr("phidata.media.probe.MAX_DECODED_PIXELS", 499)
+    assert [defect.what for defect in probe(str(tmp_path / "a.gif"), decode=True)][1:] == ["claims 500 pixels"]
+
+
 def test_a_jpeg_with_a_preview_beside_is_not_animated(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
     pictures[0].save(tmp_path / "camera.jpg", format="MPO", save_all=True, append_images=pictures[1:])

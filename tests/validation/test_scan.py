@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from phidata.diagnostics import line_rules
 from phidata.validation.scan import Path, Scan, scan
-from tests.validation.strategies import changed_lines, dumped, json_values
+
+from .strategies import changed_lines, dumped, json_values
 
 GRAMMAR = {line_rules.JSON_SYNTAX, line_rules.SEVERAL_VALUES, line_rules.CONTROL_CHARACTER, line_rules.BAD_ESCAPE}
 
@@ -80,6 +81,12 @@ def test_the_beginning_of_a_right_text_is_cut_short(line: bytes, data: st.DataOb
 @given(st.text())
 def test_no_text_makes_the_scanner_fail(text: str) -> None:
     scan(text)
+
+
+def test_places_inside_metadata_are_not_kept() -> None:
+    result = scan('{"metadata": {"a": [1]}, "b": {"metadata": [2]}}')
+    assert set(result.spans) == {(), ("metadata",), ("b",), ("b", "metadata"), ("b", "metadata", 0)}
+    assert set(result.keys) == {("metadata",), ("b",), ("b", "metadata")}
 
 
 @pytest.mark.parametrize(
