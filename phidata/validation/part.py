@@ -10,7 +10,7 @@ from phidata.validation.images import ImageChecks
 from phidata.validation.inputs import DataFile, Media
 from phidata.validation.lines import MAX_LINE_BYTES, LineRange, Lines, read_lines
 from phidata.validation.meaning import turns
-from phidata.validation.row import Row, line_diagnostic, read_row
+from phidata.validation.row import Row, find_row, line_diagnostic, read_row
 from phidata.validation.seen import Slots
 
 BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in the processor's cache
@@ -88,7 +88,9 @@ class _Pass:
         if clean := accept(self.lines[index : index + 1]):
             self.accepted(clean, index)
             return
-        row = self.read(index)
+        ended = self.ended or index + 1 < len(self.lines)
+        row = read_row(self.lines[index], path=self.path, number=index + 1, ended=ended)
+        self.keep(row)
         self.part.rows += not row.is_blank
         self.part.ids.append(row.id)
         for _, turn in turns(row.scan.value):
@@ -104,14 +106,11 @@ class _Pass:
         if self.images:
             for index, row in enumerate(clean.rows, start):
                 if not all(self.images.is_sound(name) for turn in row.conversations for name in turn.images):
-                    self.read(index)
+                    self.keep(find_row(self.lines[index], path=self.path, number=index + 1))
 
-    def read(self, index: int) -> Row:
-        """Take the slow path for one line and keep its findings."""
-        ended = self.ended or index + 1 < len(self.lines)
-        row = read_row(self.lines[index], path=self.path, number=index + 1, ended=ended)
+    def keep(self, row: Row) -> None:
+        """Keep the findings of a row, those of its images included."""
         self.part.diagnostics += row.diagnostics(self.images.faults(row.scan) if self.images else ())
-        return row
 
     def note(self, number: int, rule: Rule, message: str) -> None:
         line = self.lines[number - 1] if self.lines else b""
