@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import click
 from phidata.errors import PhidataError
 
 EXIT_INTERRUPTED = 130
+SECONDS_A_LINE = 10.0
 
 
 def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
@@ -61,17 +63,41 @@ class Progress(Protocol):
 @contextmanager
 def progress(total: int | None, label: str, unit: str = "row") -> Iterator[Progress]:
     """A bar on a terminal; on anything else a plain line now and then and one at the end. Always on standard error."""
+    if not sys.stderr.isatty():
+        lines = ProgressLines(total, label, unit)
+        yield lines
+        lines.tell()
+        return
     from tqdm import tqdm
 
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=total,
-        desc=label,
-        unit=unit,
-        file=sys.stderr,
-        ascii=None if terminal else True,
-        mininterval=0.1 if terminal else 10.0,
-        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {unit}s in {elapsed} ({rate_fmt}) {postfix}\n",
-        dynamic_ncols=terminal,
-    ) as bar:
+    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
         yield bar
+
+
+class ProgressLines:
+    """Progress for logs: one line each ten seconds."""
+
+    def __init__(self, total: int | None, label: str, unit: str) -> None:
+        self._of = "" if total is None else f"/{total}"
+        self._label, self._unit = label, unit
+        self._done, self._note = 0, ""
+        self._began = self._told = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+        if time.monotonic() - self._told >= SECONDS_A_LINE:
+            self.tell()
+
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:  # noqa: ARG002 - a bar's signature
+        self._note = f", {s}" if s else ""
+
+    def tell(self) -> None:
+        """Write the line now."""
+        self._told = time.monotonic()
+        seconds = self._told - self._began
+        rate = self._done / seconds if seconds else 0.0
+        click.echo(
+            f"{self._label}: {self._done}{self._of} {self._unit}s in {seconds:.1f} s, "
+            f"{rate:.1f} {self._unit}s/s{self._note}",
+            err=True,
+        )

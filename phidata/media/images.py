@@ -13,8 +13,9 @@ from phidata.errors import DataError
 
 FORMATS = ("jpg", "png")
 
-# What Pillow's readers raise for bytes that they can not make sense of.
-_UNREADABLE = (
+# What Pillow's readers raise for bytes that make no sense: its own fuzzers (Tests/oss-fuzz) expect most of them, and
+# Image.open swallows others while it looks for the format.
+UNDECODABLE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -23,10 +24,11 @@ _UNREADABLE = (
     KeyError,
     TypeError,
     ArithmeticError,
-    NotImplementedError,
+    MemoryError,
+    RuntimeError,
+    AssertionError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -41,7 +43,7 @@ def open_rgb(path: Path) -> Image.Image:
             return image.convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image; restore the file or drop its row") from error
-    except _UNREADABLE as error:
+    except (*UNDECODABLE, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: this image can not be decoded ({error}); replace it or drop its row") from error
 
 

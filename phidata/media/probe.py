@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from phidata.diagnostics import image_rules
 from phidata.diagnostics.excerpt import printable, quoted
 from phidata.media.defect import Defect
+from phidata.media.images import UNDECODABLE
 from phidata.media.presence import unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
@@ -24,23 +23,6 @@ LARGE_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: above it Pillow warns, a
 MAX_DECODED_PIXELS = 1 << 31  # in all frames together: a few kilobytes can claim thousands of large ones
 EXIF_ORIENTATION = 0x0112
 
-# What Pillow's readers raise for bytes that make no sense: its own fuzzers (Tests/oss-fuzz) expect most of them, and
-# Image.open swallows others while it looks for the format.
-UNDECODABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-)
 _SIGNATURES = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x89PNG": "a PNG",

@@ -30,6 +30,16 @@ def test_an_animation_opens_as_its_first_frame(tmp_path: Path) -> None:
     assert open_rgb(tmp_path / "a.png").getpixel((0, 0)) == (255, 0, 0)
 
 
+def test_whatever_a_reader_raises_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Conversion from YUV failed")  # as of a damaged AVIF
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    (tmp_path / "a.jpg").write_bytes(encode(Image.new("RGB", (4, 4)), "jpg", quality=75))
+    with pytest.raises(DataError, match=r"a\.jpg: this image can not be decoded \(Conversion from YUV failed\)"):
+        open_rgb(tmp_path / "a.jpg")
+
+
 def test_an_image_cut_short_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "half.jpg"
     path.write_bytes(encode(gradient(64, 64), "jpg", quality=75)[:700])
