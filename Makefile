@@ -42,9 +42,7 @@ test-oldest: .venv/.oldest
 	@touch $@
 
 bench: setup
-	$(BIN)/python benchmarks/validate.py
-	$(BIN)/python benchmarks/convert.py
-	$(BIN)/python benchmarks/train.py
+	for name in import_time validate convert train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv out build dist *.egg-info

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+MARKER = ".written-by-the-demo"
 SOURCE = Path(__file__).parent / "ucf101_subset"
 TINY_FLAGS = "--num_crops 1 --learning_rate 1e-2 --batch_size 3 --num_train_epochs 25 --warmup_steps 5"
 SHORT_FLAGS = "--num_crops 1 --learning_rate 1e-2 --batch_size 3 --max_steps 4 --warmup_steps 1"
@@ -30,22 +31,37 @@ def main() -> None:
 
     started = time.perf_counter()
     out: Path = options.out
-    data, model, trained = out / "data", options.model or str(out / "model"), out / "trained"
     source = SOURCE.relative_to(Path.cwd()) if SOURCE.is_relative_to(Path.cwd()) else SOURCE
-    shutil.rmtree(out, ignore_errors=True)
-
-    run(f"phidata convert --from ucf101 --source {source} --out {data}")
-    run(f"phidata validate {data} --media decode")
-    if options.model is None:
-        run(f"phitrain init {model} --size tiny")
-    flags = "" if options.model else SHORT_FLAGS if options.short else TINY_FLAGS
-    run(
-        f"phitrain train ucf101 --model_name_or_path {model} --data_dir {data} --output_dir {trained} "
-        f"--eval_splits train,val,test {flags}"
-    )
-    for line in summary(data, trained):
+    begin(out)
+    for command in commands(source, out, model=options.model, short=options.short):
+        run(command)
+    for line in summary(out / "data", out / "trained"):
         sys.stdout.write(line + "\n")
     sys.stdout.write(f"\ndone in {time.perf_counter() - started:.0f} s\n")
+
+
+def begin(out: Path) -> None:
+    """An empty folder; one that an earlier demo wrote is emptied, any other is left alone."""
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / MARKER).exists():
+            raise SystemExit(f"{out} holds files that no demo wrote; name another folder")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+
+
+def commands(source: Path, out: Path, *, model: str | None = None, short: bool = False) -> list[str]:
+    """The chain, command by command; `model` is a published one that is trained in place of the tiny one."""
+    data, used = out / "data", model or out / "model"
+    flags = "" if model else f" {SHORT_FLAGS if short else TINY_FLAGS}"
+    chain = [
+        f"phidata convert --from ucf101 --source {source} --out {data}",
+        f"phidata validate {data} --media decode",
+        f"phitrain init {used} --size tiny",
+        f"phitrain train ucf101 --model_name_or_path {used} --data_dir {data} --output_dir {out / 'trained'} "
+        f"--eval_splits train,val,test{flags}",
+    ]
+    return [command for command in chain if model is None or not command.startswith("phitrain init")]
 
 
 def run(command: str) -> None:

@@ -39,6 +39,16 @@ def test_commands_print_what_the_readme_shows(capsys: pytest.CaptureFixture[str]
         assert capsys.readouterr().out == output
 
 
+def test_the_demo_runs_the_commands_that_the_readme_shows() -> None:
+    demo = runpy.run_path(str(ROOT / "examples" / "demo.py"))
+    shown = README.replace(" \\\n    ", " ")
+    commands = re.findall(r"^\$ (.*)$", shown.split("## Install")[0], re.MULTILINE)
+    assert commands == demo["commands"](Path("examples/ucf101_subset"), Path("out/demo"))
+    published = demo["commands"](Path("s"), Path("o"), model="owner/name")
+    assert [command.split()[1] for command in published] == ["convert", "validate", "train"]
+    assert "--model_name_or_path owner/name" in published[-1]
+
+
 def test_the_programs_of_the_readme_run(somewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["convert", "--from", "ucf101", "--source", "examples/ucf101_subset", "--out", "data/ucf101"])
     loading, with_datasets, with_torch, _ = blocks(README, "python")
