@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,7 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    sys.unraisablehook = _unraisable
     try:
         code = command.main(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -42,6 +45,8 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
         return 1
     except (PhidataError, OSError) as error:
         return report(error, debug=debug)
+    finally:
+        sys.unraisablehook = sys.__unraisablehook__
 
 
 def report(error: BaseException, *, debug: bool) -> int:
@@ -50,6 +55,18 @@ def report(error: BaseException, *, debug: bool) -> int:
         traceback.print_exception(error)
     click.echo(f"error: {error}", err=True)
     return error.exit_code if isinstance(error, PhidataError) else 1
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a finaliser; a Ctrl-C that lands in one is delivered again, once it is left."""
+    if found.exc_type is KeyboardInterrupt:
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        again = threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(found)
 
 
 class Progress(Protocol):

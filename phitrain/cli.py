@@ -130,7 +130,7 @@ def flag(*names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Calla
 @click.option("--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="any value of the configuration")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def train(recipe: str, settings: tuple[str, ...], form: str, **flags: Any) -> None:
-    """Train a model with RECIPE: the name of one that ships with phitrain (ucf101), or a TOML file.
+    """Train a model with RECIPE: one that ships with phitrain (docvqa, hateful_memes, nlvr2, ucf101), or a TOML file.
 
     Flags replace the recipe's values, --set replaces both. Under torchrun every process takes its share of each batch.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from phidata.errors import UsageError
-from phitrain.config import config_from, read_recipe, read_setting
+from phitrain.config import config_from, read_recipe, read_setting, recipes
 
 
 def test_the_shipped_recipe_holds_the_published_values() -> None:
@@ -24,6 +25,17 @@ def test_the_shipped_recipe_holds_the_published_values() -> None:
         "warmup_steps": 50,
     }
     assert (config.train.batch_size, config.train.num_train_epochs, config.model.num_crops) == (16, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "learning_rate", "epochs"), [("docvqa", 5e-6, 2), ("hateful_memes", 5e-5, 2), ("nlvr2", 1e-5, 3)]
+)
+def test_the_other_published_tasks_have_recipes(recipe: str, learning_rate: float, epochs: int) -> None:
+    config = config_from(read_recipe(recipe))
+    assert dataclasses.replace(config.optimizer, learning_rate=4e-5) == config_from().optimizer
+    assert (config.optimizer.learning_rate, config.train.num_train_epochs) == (learning_rate, epochs)
+    assert (config.train.batch_size, config.model.num_crops) == (64, 16)
+    assert recipes() == ["docvqa", "hateful_memes", "nlvr2", "ucf101"]
 
 
 def test_a_saved_configuration_reads_back_equal() -> None:

@@ -54,9 +54,10 @@ def test_a_wrong_request_ends_at_once(
 
 
 def test_an_unknown_recipe_names_the_nearest(places: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    names = "'docvqa', 'hateful_memes', 'nlvr2', 'ucf101'"
     assert tell(capsys, "train", "ucf11", **places) == (
         2,
-        "error: no recipe 'ucf11'; did you mean 'ucf101'?; there is 'ucf101', or give the path of a .toml file",
+        f"error: no recipe 'ucf11'; did you mean 'ucf101'?; there is {names}, or give the path of a .toml file",
     )
 
 
