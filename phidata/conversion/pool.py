@@ -1,27 +1,20 @@
-"""Worker processes that convert rows, and what happens when one of them dies.
-
-Workers are fresh interpreters: they share no memory, lock or open file with the caller, who may have threads and needs
-no `if __name__ == "__main__"`.
-"""
+"""Worker processes that convert rows, and what happens when one of them dies."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import Pipe
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
 from phidata.conversion.outcome import Failed, Outcome
 from phidata.conversion.worker import Job, OutputLost, Task
 from phidata.errors import DataError
+from phidata.workers import start_worker
 
 MAX_ATTEMPTS = 2  # a process may be killed for want of memory, and the row be converted when there is some again
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:-1]; from phidata.conversion.worker import main; main()"
 
 
 class Pool:
@@ -92,10 +85,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.task: Task | None = None
-        self.connection, theirs = Pipe()
-        command = [sys.executable, "-c", _PROGRAM, *sys.path, str(theirs.fileno())]
-        with theirs, _interrupt_blocked():
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[theirs.fileno()])
+        self._process, self.connection = start_worker("phidata.conversion.worker")
         self._send(job)
 
     def give(self, task: Task) -> None:
@@ -123,13 +113,3 @@ class Worker:
     def _send(self, message: Job | Task) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died, which `take` will find out
             self.connection.send(message)
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """A process started in this block never gets Ctrl-C: that is for its parent to answer."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

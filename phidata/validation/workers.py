@@ -1,31 +1,24 @@
-"""The same checks in this process or in several; results come in the order of the tasks either way.
-
-Workers are fresh interpreters: they share no memory, lock or open file with the caller, who may have threads and needs
-no `if __name__ == "__main__"`.
-"""
+"""The same checks in this process or in several; results come in the order of the tasks either way."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from multiprocessing import Pipe
 from typing import BinaryIO
 
 from phidata.errors import PhidataError
 from phidata.validation.inputs import Media
 from phidata.validation.part import Part, PartCheck, Task
 from phidata.validation.seen import local_slots, slots_file
+from phidata.workers import start_worker
 
 Results = Iterator[tuple[Task, Part]]
 CheckTasks = Callable[[Iterable[Task]], Results]
 
 _AHEAD = 3  # tasks given to a worker before its first result is taken; more would only hold results in memory
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:-3]; from phidata.validation.worker import main; main()"
 
 
 @contextmanager
@@ -61,12 +54,8 @@ class Worker:
     """One process, which answers its tasks in their order."""
 
     def __init__(self, media: Media, slots: BinaryIO) -> None:
-        self._connection, theirs = Pipe()
-        command = [sys.executable, "-c", _PROGRAM, *sys.path, media, str(slots.fileno()), str(theirs.fileno())]
-        with theirs, _interrupt_blocked():
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[slots.fileno(), theirs.fileno()]
-            )
+        number = slots.fileno()
+        self._process, self._connection = start_worker("phidata.validation.worker", media, str(number), files=[number])
 
     def give(self, task: Task) -> None:
         self._connection.send(task)
@@ -87,13 +76,3 @@ class Worker:
     def _cause(self) -> str:
         code = self._process.wait()
         return f", killed by {signal.Signals(-code).name}" if code < 0 else " by an error of its own, shown above"
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """A process started in this block never gets Ctrl-C: that is for its parent to answer."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -156,7 +156,7 @@ def test_a_worker_that_dies_is_an_error_of_one_sentence(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    monkeypatch.setattr("phidata.validation.workers._PROGRAM", program)
+    monkeypatch.setattr("phidata.workers.PROGRAM", program)
     file.write_text(GOOD % "a" * 4000)
     assert main(["validate", "rows.jsonl", "--jobs", "2"]) == 1
     assert capsys.readouterr().err == "error: a checking process died, killed by SIGKILL; use fewer jobs\n"
