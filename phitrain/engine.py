@@ -150,44 +150,6 @@ def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str
     return [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
 
 
-class GradientAudit:
-    """Watches that every trainable parameter gets a finite gradient that is not all zero.
-
-    Made before DeepSpeed wraps the module, because its own hooks take gradients away as they come.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self._flags: dict[str, Tensor] = {}  # name → [some gradient is not zero, some is not finite]
-        self._hooks = []
-        for name, parameter in module.named_parameters():
-            if parameter.requires_grad:
-                self._flags[name] = torch.zeros(2, dtype=torch.int32)
-                register: Any = parameter.register_post_accumulate_grad_hook  # untyped
-                self._hooks.append(register(self._watch(name)))
-
-    def findings(self, world: World) -> tuple[set[str], set[str]]:
-        """Names of parameters without a gradient so far, and of those with one that is not finite, over all ranks."""
-        names = list(self._flags)
-        flags = torch.stack([self._flags[name].to(world.device) for name in names])
-        dist.all_reduce(flags, op=dist.ReduceOp.MAX)
-        rows = dict(zip(names, flags.tolist(), strict=True))
-        zero = {name for name, (is_nonzero, _) in rows.items() if not is_nonzero}
-        return zero, {name for name, (_, is_broken) in rows.items() if is_broken}
-
-    def close(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-
-    def _watch(self, name: str) -> Any:
-        def watch(parameter: Tensor) -> None:
-            assert parameter.grad is not None
-            seen = torch.stack([parameter.grad.any(), ~parameter.grad.isfinite().all()]).int()
-            self._flags[name] = self._flags[name].to(seen.device) | seen
-
-        return watch
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,11 @@ from torch import nn
 
 import phidata
 from phidata.errors import DataError, PhidataError, UsageError
+from phitrain.audit import GradientAudit
 from phitrain.batch import Batch, Samples, load_batches, micro_batches, steps_of_epoch
 from phitrain.checkpoint import RUN_CONFIG, check_output, check_space, open_output, save_model, write_json
 from phitrain.config import Config
-from phitrain.engine import Engine, GradientAudit, World
+from phitrain.engine import Engine, World
 from phitrain.evaluate import accuracy_lines, evaluate, to_device
 from phitrain.models.adapter import Adapter, open_adapter
 from phitrain.report import Report, Step, note, open_report, peak_memory_bytes
@@ -77,68 +78,76 @@ def run_steps(
     report: Report | None,
 ) -> Summary:
     """The loop: take the micro-batches of a step, count, forward, backward, step, tell."""
-    audit: GradientAudit | None = GradientAudit(module)
-    audited_text = False
+    audit = GradientAudit(adapter, module, world)
     engine = Engine(module, config, world)
     module.train()
     batches = all_batches(config, samples, world)
     per_epoch = steps_of_epoch(len(samples), config.train.batch_size)
-    losses: list[float] = []
-    num_tokens = num_images = seconds = 0.0
-    for step in range(1, total + 1):
+    steps: list[Step] = []
+    for number in range(1, total + 1):
         started = time.perf_counter()
         micros = list(islice(batches, engine.accumulation))
-        supervised, tokens, images = world.sum(
-            sum(micro.num_supervised for micro in micros),
-            sum(micro.num_tokens for micro in micros),
-            sum(micro.num_images for micro in micros),
-        )
-        part = torch.zeros((), dtype=torch.float64, device=world.device)
-        for micro in micros:
-            inputs, labels = to_device(micro.inputs, world.device), micro.labels.to(world.device)
-            loss_sum = adapter.loss_sum(engine.deepspeed, inputs, labels)
-            engine.backward(loss_sum, supervised)
-            part += loss_sum.detach()
-        loss = world.sum(float(part))[0] / supervised
+        supervised, tokens, images = count(micros, world)
+        loss = accumulate(adapter, engine, micros, supervised, world)
         if not math.isfinite(loss):
             rows = ", ".join(sorted({samples.data[slot.row].id for micro in micros for slot in micro.slots})[:8])
-            raise DataError(f"the loss of step {step} is {loss} (rows {rows}); lower the learning rate or use fp32")
-        if audit is not None and (images or not audited_text):
-            stop_untrained(adapter, audit, world, with_images=bool(images))
-            audited_text = True
-            if images:
-                audit.close()
-                audit = None
-        rate = learning_rate(config, step, total)
+            raise DataError(f"the loss of step {number} is {loss} (rows {rows}); lower the learning rate or use fp32")
+        audit.after_backward(with_images=images > 0)
+        rate = learning_rate(config, number, total)
         grad_norm = engine.step(rate)
         elapsed = time.perf_counter() - started
-        losses.append(loss)
-        num_tokens, num_images, seconds = num_tokens + tokens, num_images + images, seconds + elapsed
+        step = Step(
+            step=number,
+            epoch=(number - 1) // per_epoch + ((number - 1) % per_epoch + 1) / per_epoch,
+            loss=loss,
+            grad_norm=grad_norm,
+            lr=rate,
+            tokens_per_s=tokens / elapsed,
+            images_per_s=images / elapsed,
+            peak_memory_bytes=peak_memory_bytes(world.device),
+            supervised_tokens=supervised,
+            seconds=elapsed,
+        )
+        steps.append(step)
         if report is not None:
-            report(
-                Step(
-                    step=step,
-                    epoch=(step - 1) // per_epoch + ((step - 1) % per_epoch + 1) / per_epoch,
-                    loss=loss,
-                    grad_norm=grad_norm,
-                    lr=rate,
-                    tokens_per_s=tokens / elapsed,
-                    images_per_s=images / elapsed,
-                    peak_memory_bytes=peak_memory_bytes(world.device),
-                    supervised_tokens=int(supervised),
-                    seconds=elapsed,
-                )
-            )
-    if audit is not None:
+            report(step)
+    if not audit.is_done:
         audit.close()
         if world.is_main:
             note("no training row had an image: the vision part of the model was not trained")
+    return summary_of(steps, world)
+
+
+def count(micros: Sequence[Batch], world: World) -> tuple[int, int, int]:
+    """Supervised tokens, tokens and images of a step, over all ranks."""
+    sums = world.sum(
+        sum(micro.num_supervised for micro in micros),
+        sum(micro.num_tokens for micro in micros),
+        sum(micro.num_images for micro in micros),
+    )
+    supervised, tokens, images = map(int, sums)
+    return supervised, tokens, images
+
+
+def accumulate(adapter: Adapter, engine: Engine, micros: Sequence[Batch], supervised: int, world: World) -> float:
+    """Forward and backward of a step's micro-batches; returns the loss, the mean over all supervised tokens."""
+    part = torch.zeros((), dtype=torch.float64, device=world.device)
+    for micro in micros:
+        inputs, labels = to_device(micro.inputs, world.device), micro.labels.to(world.device)
+        loss_sum = adapter.loss_sum(engine.deepspeed, inputs, labels)
+        engine.backward(loss_sum, supervised)
+        part += loss_sum.detach()
+    return world.sum(float(part))[0] / supervised
+
+
+def summary_of(steps: Sequence[Step], world: World) -> Summary:
+    seconds = sum(step.seconds for step in steps)
     return {
-        "steps": total,
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        "tokens_per_s": num_tokens / seconds,
-        "images_per_s": num_images / seconds,
+        "steps": len(steps),
+        "first_loss": steps[0].loss,
+        "last_loss": steps[-1].loss,
+        "tokens_per_s": sum(step.tokens_per_s * step.seconds for step in steps) / seconds,
+        "images_per_s": sum(step.images_per_s * step.seconds for step in steps) / seconds,
         "peak_memory_bytes": peak_memory_bytes(world.device),
         "seconds": seconds,
         "world_size": world.size,
@@ -272,20 +281,6 @@ def all_batches(config: Config, samples: Samples, world: World) -> Iterator[Batc
         )
         yield from load_batches(samples, list(plan), num_workers=config.data.num_workers)
         epoch += 1
-
-
-def stop_untrained(adapter: Adapter, audit: GradientAudit, world: World, *, with_images: bool) -> None:
-    """Raise DataError naming every trainable parameter that the first step gave no gradient, or a broken one."""
-    zero, broken = audit.findings(world)
-    untrained = sorted(
-        name
-        for name in zero
-        if not adapter.may_have_zero_gradient(name) and (with_images or not adapter.is_vision(name))
-    )
-    for names, what in ((untrained, "get no gradient"), (sorted(broken), "get a gradient that is not finite")):
-        if names:
-            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            raise DataError(f"{len(names)} trainable tensors {what} in the first step: {shown}; training was stopped")
 
 
 def maybe_report(config: Config, world: World, total: int) -> AbstractContextManager[Report | None]:
