@@ -87,7 +87,10 @@ def progress(total: int | None, label: str, unit: str = "row") -> Iterator[Progr
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
+    # On a terminal that does not know its size the bar would be zero columns wide.
+    knows_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    size = {"dynamic_ncols": True} if knows_size else {"ncols": 80, "nrows": 24}
+    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, **size) as bar:
         yield bar
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import torch
 
-from phidata.console import progress
+from phidata.console import Progress, progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,14 @@ class Report:
         self._board = SummaryWriter(str(folder / "tensorboard"))
         stack.callback(self._board.close)
         self._total, self._every = total_steps, log_every
-        shows_bar = bar and sys.stderr.isatty()
-        self._bar = stack.enter_context(progress(total_steps, "train", "step")) if shows_bar else None
+        self._shows_bar = bar and sys.stderr.isatty()
+        self._around_bar = stack.enter_context(ExitStack())
+        self._bar: Progress | None = None
+
+    def begin(self) -> None:
+        """Show the bar, if there is to be one: the steps begin."""
+        if self._shows_bar:
+            self._bar = self._around_bar.enter_context(progress(self._total, "train", "step"))
 
     def __call__(self, step: Step) -> None:
         self._log.write(json.dumps(asdict(step)) + "\n")
@@ -57,8 +63,10 @@ class Report:
         for name in ("loss", "grad_norm", "lr", "tokens_per_s", "images_per_s", "peak_memory_bytes"):
             self._board.add_scalar(f"train/{name}", getattr(step, name), step.step)
         if self._bar is not None:
-            self._bar.update(1)
             self._bar.set_postfix_str(f"loss {step.loss:.4f}  {step.tokens_per_s:,.0f} tokens/s", refresh=False)
+            self._bar.update(1)
+            if step.step == self._total:
+                self._around_bar.close()  # so that it never stands beside what is said afterwards
         elif step.step % self._every == 0 or step.step == self._total:
             note(f"step {step.step}/{self._total}  epoch {step.epoch:.2f}  {step}")
 

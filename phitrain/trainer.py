@@ -84,6 +84,8 @@ def run_steps(
     batches = all_batches(config, samples, world)
     per_epoch = steps_of_epoch(len(samples), config.train.batch_size)
     steps: list[Step] = []
+    if report is not None:
+        report.begin()
     for number in range(1, total + 1):
         started = time.perf_counter()
         micros = list(islice(batches, engine.accumulation))

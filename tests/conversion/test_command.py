@@ -38,9 +38,10 @@ def test_the_table_goes_to_standard_output_and_progress_to_standard_error(tmp_pa
     assert re.fullmatch(r"convert ucf101: 6/6 rows in \d+\.\d s, \d+\.\d rows/s\n", err)
 
 
-def test_on_a_terminal_there_is_a_progress_bar(tmp_path: Path, six_clips: Path) -> None:
+@pytest.mark.parametrize("size", [(24, 80), (0, 0)], ids=["sized", "size unknown"])
+def test_on_a_terminal_there_is_a_progress_bar(tmp_path: Path, six_clips: Path, size: tuple[int, int]) -> None:
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     command = [sys.executable, "-m", "phidata", "convert", "--from", "ucf101"]
     arguments = ["--source", str(six_clips), "--out", str(tmp_path / "out"), "--num-frames", "1"]
     done = subprocess.run([*command, *arguments], stdout=subprocess.DEVNULL, stderr=slave, check=False)
