@@ -78,9 +78,12 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(total: int | None, label: str, unit: str = "row") -> Iterator[Progress]:
-    """A bar on a terminal; on anything else a plain line now and then and one at the end. Always on standard error."""
-    if not sys.stderr.isatty():
+def progress(total: int | None, label: str, unit: str = "row", *, bar: bool = True) -> Iterator[Progress]:
+    """A bar on a terminal; on anything else, and without `bar`, a plain line now and then and one at the end.
+
+    Always on standard error.
+    """
+    if not (bar and sys.stderr.isatty()):
         lines = ProgressLines(total, label, unit)
         yield lines
         lines.tell()
@@ -90,8 +93,8 @@ def progress(total: int | None, label: str, unit: str = "row") -> Iterator[Progr
     # On a terminal that does not know its size the bar would be zero columns wide.
     knows_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     size = {"dynamic_ncols": True} if knows_size else {"ncols": 80, "nrows": 24}
-    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, **size) as bar:
-        yield bar
+    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, **size) as shown:
+        yield shown
 
 
 class ProgressLines:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from phidata import ConversationData
+from phidata.console import Progress, progress
 from phitrain.batch import Samples, Slot, load_batches
 from phitrain.engine import World
 from phitrain.metrics import is_correct
@@ -18,15 +21,18 @@ from phitrain.render import prompt_text
 Evaluation = dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How questions are asked: turns a batch, the longest answer, processes that open images ahead, a bar or lines."""
+
+    batch_size: int
+    max_new_tokens: int
+    num_workers: int = 0
+    bar: bool = True
+
+
 def evaluate(
-    adapter: Adapter,
-    module: nn.Module,
-    splits: Mapping[str, Samples],
-    world: World,
-    *,
-    batch_size: int,
-    max_new_tokens: int,
-    num_workers: int = 0,
+    adapter: Adapter, module: nn.Module, splits: Mapping[str, Samples], world: World, asking: Asking
 ) -> Evaluation:
     """Ask every turn of every row and compare with its accepted answers; the same on every rank.
 
@@ -37,44 +43,43 @@ def evaluate(
     module.eval()
     try:
         return {
-            name: _evaluate_split(
-                adapter,
-                module,
-                samples,
-                world,
-                batch_size=batch_size,
-                max_new_tokens=max_new_tokens,
-                num_workers=num_workers,
-            )
+            name: _scored(samples, _ask(adapter, module, name, samples, world, asking))
             for name, samples in splits.items()
         }
     finally:
         module.train(was_training)
 
 
-def _evaluate_split(
-    adapter: Adapter,
-    module: nn.Module,
-    samples: Samples,
-    world: World,
-    *,
-    batch_size: int,
-    max_new_tokens: int,
-    num_workers: int,
-) -> Evaluation:
-    slots = turns_to_ask(samples.data)
-    mine = slots[world.rank :: world.size]
-    batches = [mine[first : first + batch_size] for first in range(0, len(mine), batch_size)]
-    predictions: dict[Slot, str] = {}
-    with torch.no_grad():
-        for batch in load_batches(samples, batches, num_workers=num_workers, left=True):
+@torch.no_grad()
+def _ask(
+    adapter: Adapter, module: nn.Module, name: str, samples: Samples, world: World, asking: Asking
+) -> dict[Slot, str]:
+    """The model's answer to every turn, gathered from all ranks."""
+    mine = turns_to_ask(samples.data)[world.rank :: world.size]
+    batches = [mine[first : first + asking.batch_size] for first in range(0, len(mine), asking.batch_size)]
+    mine_answered: dict[Slot, str] = {}
+    with _progress(name, len(mine), world, asking) as bar:
+        for batch in load_batches(samples, batches, num_workers=asking.num_workers, left=True):
             inputs = to_device(batch.inputs, world.device)
-            answers = adapter.generate(module, inputs, max_new_tokens)
-            predictions |= zip(batch.slots, map(adapter.preprocessor.decode, answers), strict=True)
-    everywhere: dict[Slot, str] = {}
-    for part in world.gather(predictions):
-        everywhere |= part
-    rows = [_result(samples.data, slot, everywhere[slot]) for slot in slots]
+            answers = adapter.generate(module, inputs, asking.max_new_tokens)
+            mine_answered |= zip(batch.slots, map(adapter.preprocessor.decode, answers), strict=True)
+            if bar is not None:
+                bar.update(len(answers))
+    answered: dict[Slot, str] = {}
+    for part in world.gather(mine_answered):
+        answered |= part
+    return answered
+
+
+def _progress(name: str, num_turns: int, world: World, asking: Asking) -> AbstractContextManager[Progress | None]:
+    """Of the first rank's share; the others have as much to do."""
+    if not world.is_main:
+        return nullcontext()
+    return progress(num_turns, f"evaluate {name}", "turn", bar=asking.bar)
+
+
+def _scored(samples: Samples, answered: Mapping[Slot, str]) -> Evaluation:
+    rows = [_result(samples.data, slot, answered[slot]) for slot in turns_to_ask(samples.data)]
     num_correct = sum(row["correct"] for row in rows)
     accuracy = num_correct / len(rows) if rows else 0.0
     counts = {"num_rows": len(samples), "num_turns": len(rows), "num_correct": num_correct, "accuracy": accuracy}

@@ -22,7 +22,7 @@ from phitrain.batch import Batch, Samples, load_batches, micro_batches, steps_of
 from phitrain.checkpoint import RUN_CONFIG, check_output, check_space, open_output, save_model, write_json
 from phitrain.config import Config
 from phitrain.engine import Engine, World
-from phitrain.evaluate import accuracy_lines, evaluate, to_device
+from phitrain.evaluate import Asking, accuracy_lines, evaluate, to_device
 from phitrain.models.adapter import Adapter, open_adapter
 from phitrain.report import Report, Step, note, open_report, peak_memory_bytes
 
@@ -197,15 +197,13 @@ def measure(
 def evaluate_splits(
     config: Config, adapter: Adapter, module: nn.Module, splits: Mapping[str, Samples], world: World
 ) -> dict[str, Any]:
-    return evaluate(
-        adapter,
-        module,
-        splits,
-        world,
+    asking = Asking(
         batch_size=config.eval.batch_size,
         max_new_tokens=config.eval.max_new_tokens,
         num_workers=config.data.num_workers,
+        bar=config.train.tqdm,
     )
+    return evaluate(adapter, module, splits, world, asking)
 
 
 def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
