@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import click
 
@@ -91,10 +91,16 @@ def progress(total: int | None, label: str, unit: str = "row", *, bar: bool = Tr
     from tqdm import tqdm
 
     # On a terminal that does not know its size the bar would be zero columns wide.
-    knows_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    size = {"dynamic_ncols": True} if knows_size else {"ncols": 80, "nrows": 24}
+    size = {"dynamic_ncols": True} if _knows_its_size(sys.stderr) else {"ncols": 80, "nrows": 24}
     with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, **size) as shown:
         yield shown
+
+
+def _knows_its_size(terminal: TextIO) -> bool:
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 class ProgressLines:

@@ -42,12 +42,12 @@ class LineIndex:
 
 def _line_bounds(path: Path) -> npt.NDArray[np.int64]:
     """Where each line starts, and where the last one ends: (num_lines + 1,) byte offsets."""
-    parts = [np.zeros(1, dtype=np.int64)]
+    parts: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
     position = 0
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK_BYTES):
             ends = np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n"))
-            parts.append(ends + (position + 1))
+            parts.append((ends + (position + 1)).astype(np.int64, copy=False))
             position += len(chunk)
     bounds = np.concatenate(parts)
     return bounds if bounds[-1] == position else np.append(bounds, position)
