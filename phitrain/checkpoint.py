@@ -23,7 +23,10 @@ LAST = "config.json"  # without it no loader takes the folder for a model
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError when something lies there that a run is not to replace. Changes nothing."""
+    """Raise UsageError when nothing can be written there, or what lies there is not to be replaced. Changes nothing."""
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(existing, os.W_OK):
+        raise UsageError(f"--output_dir {path}: {existing} is not writable; name another folder")
     if path.is_file():
         raise UsageError(f"--output_dir {path} is a file; give the name of a folder")
     if path.is_dir() and any(path.iterdir()):

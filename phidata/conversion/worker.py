@@ -68,7 +68,7 @@ def perform(task: Task, job: Job, converter: Converter[Row]) -> Outcome | Output
     except DataError as error:
         return Failed(reason=str(error))
     except OSError as error:
-        return Failed(reason=f"{task.row.file} can not be read ({error.strerror or error})")
+        return Failed(reason=f"it can not be read ({error.strerror or error})")
     except MemoryError:
         return Failed(reason="it needs more memory than there is")
     try:

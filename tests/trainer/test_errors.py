@@ -84,6 +84,13 @@ def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_is_not_writable_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_output(tmp_path / "a" / "b", overwrite=False)
+    monkeypatch.setattr("os.access", lambda place, _mode: place != tmp_path)
+    with pytest.raises(UsageError, match=r"a/b: .* is not writable; name another folder"):
+        check_output(tmp_path / "a" / "b", overwrite=False)
+
+
 def test_a_disk_without_room_is_found_before_training(tmp_path: Path) -> None:
     check_space(tmp_path, 1)
     with pytest.raises(UsageError, match=r"the trained model takes 1000000000\.00 GB; make room there"):
