@@ -99,7 +99,7 @@ def test_a_file_that_can_not_be_read_fails_its_row(tmp_path: Path, six_clips: Pa
     clip.symlink_to(tmp_path / "gone.avi")
     phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1, max_failures=1)
     failure = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
-    assert failure["reason"] == f"{SIX_CLIPS[3]} can not be read (No such file or directory)"
+    assert failure["reason"] == "it can not be read (No such file or directory)"
 
 
 def test_a_name_that_is_not_utf8_fails_its_row(tmp_path: Path, six_clips: Path) -> None:
