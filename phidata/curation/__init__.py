@@ -1,0 +1,1 @@
+"""Data sets from data sets: merged, split, without duplicates."""

@@ -1,0 +1,1 @@
+"""Pushing a data set to the hub."""

@@ -1,0 +1,1 @@
+"""Repairs of what validation finds, where a repair is certain."""
