@@ -7,13 +7,14 @@ import os
 from collections import Counter
 
 import msgspec
+from msgspec import to_builtins
 
 from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing
-from phidata.conversion.manifest import FORMAT_VERSION, ImageTree, Manifest, RowLedger, SplitLedger
 from phidata.conversion.outcome import Failed, ImageFile
 from phidata.conversion.output import Output
 from phidata.storage.folder import FAILURES, MANIFEST
+from phidata.storage.manifest import FORMAT_VERSION, DataFile, ImageTree, Manifest, RowLedger, SplitLedger
 from phidata.storage.sink import new_file
 
 
@@ -43,9 +44,11 @@ class Assembly:
         self._write_failures()
         manifest = Manifest(
             format_version=FORMAT_VERSION,
+            name=self._header.converter,
             converter=self._header.converter,
+            shape="images-jsonl",
             versions=self._header.versions,
-            options=self._header.options,
+            options=to_builtins(self._header.options),
             source=self._header.source,
             rows=self._row_ledger(splits),
             splits=splits,
@@ -76,12 +79,11 @@ class Assembly:
                     self._images.extend(result.images)
         num_skipped = sum(skip.split == split for skip in self._listing.skips)
         return SplitLedger(
-            file=path.name,
+            files=(DataFile(name=path.name, rows=num_written, bytes=path.stat().st_size, sha256=file.sha256),),
             rows_in=num_written + num_skipped + num_failed,
             written=num_written,
             skipped=num_skipped,
             failed=num_failed,
-            sha256=file.sha256,
         )
 
     def _write_failures(self) -> None:

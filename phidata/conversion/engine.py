@@ -15,7 +15,6 @@ from phidata.conversion.assembly import Assembly, Failure
 from phidata.conversion.converter import find_converter
 from phidata.conversion.journal import Entry, Header
 from phidata.conversion.listing import Listing, list_rows
-from phidata.conversion.manifest import Manifest
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
@@ -23,6 +22,7 @@ from phidata.conversion.pool import Pool
 from phidata.conversion.worker import Job, Task
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
+from phidata.storage.manifest import Manifest
 from phidata.storage.source import Source, find_source, opened
 
 MAX_SHOWN = 20  # failures on standard error; the file has all of them

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Outcome
 from phidata.errors import UsageError
-from phidata.storage.source import Identity
+from phidata.storage.manifest import Identity
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from phidata.conversion.journal import Header, Journal
-from phidata.conversion.manifest import read_manifest
 from phidata.conversion.outcome import Written
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.manifest import read_manifest
 from phidata.storage.sink import remove_temporaries
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -12,10 +12,9 @@ from pathlib import Path
 from phidata.errors import PhidataError, UsageError
 from phidata.storage.archive import unpack
 from phidata.storage.hub import HubFile, fetch, is_repo_id
+from phidata.storage.manifest import Identity
 
 CHUNK_BYTES = 1 << 20
-
-Identity = dict[str, str | int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,9 +34,13 @@ class DataSet:
     files: tuple[DataFile, ...]
 
 
+class _File(msgspec.Struct):
+    name: str
+    rows: int
+
+
 class _Split(msgspec.Struct):
-    file: str
-    written: int
+    files: list[_File]
 
 
 class _Manifest(msgspec.Struct):
@@ -94,7 +98,7 @@ def _promised_rows(folder: Path) -> dict[str, int]:
         raise DataError(
             f"{manifest} is not the manifest of a conversion ({error}); convert again, or remove it"
         ) from error
-    return {split.file: split.written for split in splits.values()}
+    return {file.name: file.rows for split in splits.values() for file in split.files}
 
 
 def _image_root(file: Path) -> Path:

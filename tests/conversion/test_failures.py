@@ -179,7 +179,7 @@ def test_an_unknown_converter_is_refused(tmp_path: Path) -> None:
 def test_a_third_partys_converter_is_found(tmp_path: Path, six_clips: Path, plug: Plug) -> None:
     plug("mine", 'from phidata.converters.ucf101 import Ucf101\n\nconverter = Ucf101()\nUcf101.name = "mine"\n')
     manifest = phidata.convert("mine", source=six_clips, out=tmp_path / "out", num_frames=1)
-    assert (manifest.converter, manifest.splits["val"].file) == ("mine", "mine_val.jsonl")
+    assert (manifest.converter, manifest.splits["val"].files[0].name) == ("mine", "mine_val.jsonl")
 
 
 def test_a_row_can_not_be_named_out_of_the_folder(tmp_path: Path, six_clips: Path, plug: Plug) -> None:

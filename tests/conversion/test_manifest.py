@@ -35,8 +35,10 @@ def test_the_manifest_is_whole_and_exact(out: Path) -> None:
     images = [image for split in ("train", "val", "test") for image in images_of(out, split)]
     listing = "".join(f"{sha256((out / 'images' / image).read_bytes())}  {image}\n" for image in images)
     assert read_json(out / "manifest.json") == {
-        "format_version": 1,
+        "format_version": 2,
+        "name": "ucf101",
         "converter": "ucf101",
+        "shape": "images-jsonl",
         "versions": {"phidata": phidata.__version__, "av": version("av"), "pillow": version("pillow")},
         "options": {"num_frames": 2, "decoder": "pyav", "image_format": "jpg", "quality": 75, "max_side": None},
         "source": {"kind": "folder"},
@@ -59,8 +61,9 @@ def images_of(out: Path, split: str) -> Iterator[str]:
 
 
 def split_ledger(out: Path, split: str, **counts: int) -> dict[str, Any]:
-    file = f"ucf101_{split}.jsonl"
-    return {"file": file, **counts, "sha256": sha256((out / file).read_bytes())}
+    name = f"ucf101_{split}.jsonl"
+    data = (out / name).read_bytes()
+    return {"files": [{"name": name, "rows": data.count(b"\n"), "bytes": len(data), "sha256": sha256(data)}], **counts}
 
 
 def schema() -> Any:

@@ -99,7 +99,7 @@ def test_the_output_loads(converted: Path) -> None:
 def test_both_decoders_give_the_same_images(converted: Path, tmp_path: Path) -> None:
     manifest = phidata.convert("ucf101", source=CLIPS, out=tmp_path / "out", decoder="decord")
     assert tree(tmp_path / "out" / "images") == tree(converted / "images")
-    assert manifest.options.decoder == "decord"
+    assert manifest.options["decoder"] == "decord"
     assert sorted(manifest.versions) == ["decord", "phidata", "pillow"]
 
 

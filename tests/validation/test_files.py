@@ -150,7 +150,8 @@ def test_a_line_at_the_limit_is_a_row_like_others(tmp_path: Path, monkeypatch: p
 
 
 def manifest(**written: int) -> str:
-    return json.dumps({"splits": {name: {"file": f"set_{name}.jsonl", "written": n} for name, n in written.items()}})
+    splits = {name: {"files": [{"name": f"set_{name}.jsonl", "rows": rows}]} for name, rows in written.items()}
+    return json.dumps({"splits": splits})
 
 
 def test_a_file_has_as_many_rows_as_the_manifest_says(tmp_path: Path) -> None:

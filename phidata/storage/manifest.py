@@ -1,28 +1,37 @@
-"""What a finished conversion says about itself: `manifest.json`, described by schemas/manifest.schema.json."""
+"""What a finished data folder says about itself: `manifest.json`, described by schemas/manifest.schema.json."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from phidata.conversion.options import Options
 from phidata.errors import UsageError
 from phidata.storage.folder import MANIFEST
-from phidata.storage.source import Identity
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+Identity = dict[str, str | int]
+
+
+class DataFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file with rows: its path below the folder, how many rows and bytes it has, and the sha256 of it."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
 
 
 class SplitLedger(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one split: `rows_in` = `written` + `skipped` + `failed`; and its jsonl file with the sha256 of it."""
+    """The rows of one split: `rows_in` = `written` + `skipped` + `failed`; and its files in the order of their rows."""
 
-    file: str
+    files: tuple[DataFile, ...]
     rows_in: int
     written: int
     skipped: int
     failed: int
-    sha256: str
 
 
 class RowLedger(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +48,7 @@ class ImageTree(msgspec.Struct, frozen=True, kw_only=True):
     """The images: how many, how many bytes, and the sha256 of their list.
 
     The list has a line `<sha256>  <path>` for each image, as `sha256sum` prints it in the image folder, in the order in
-    which the jsonl files name them.
+    which the rows first name them; an image that several rows show stands in it once.
     """
 
     num: int
@@ -49,12 +58,18 @@ class ImageTree(msgspec.Struct, frozen=True, kw_only=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole data set: what it was made from, by what, and what came out of every row. Nothing in it tells the time,
-    the machine or the place, so the same input, options and versions give the same bytes."""
+    the machine or the place, so the same input, options and versions give the same bytes.
+
+    `name` is the data set's, with which its files' names begin. `converter` is what made it: a converter's name, or
+    the command that wrote a data set from others. `shape` is one of `phidata.storage.shape.SHAPES`.
+    """
 
     format_version: int
+    name: str
     converter: str
+    shape: str
     versions: dict[str, str]
-    options: Options
+    options: dict[str, Any]
     source: Identity
     rows: RowLedger
     splits: dict[str, SplitLedger]
