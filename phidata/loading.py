@@ -1,18 +1,17 @@
-"""Converted data as a sequence of conversations, for training jobs."""
+"""Converted data as a sequence of conversations, for training jobs; the same for every shape of output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
-
-import msgspec
+from typing import TYPE_CHECKING, overload
 
 from phidata.errors import DataError, UsageError
-from phidata.media.images import open_rgb
 from phidata.records import Conversation
-from phidata.storage.folder import DataFolder, open_folder
-from phidata.storage.jsonl import LineIndex
+from phidata.storage.folder import DataFolder, image_file, open_folder
+from phidata.storage.rows import RowStore
+from phidata.storage.stores import open_file, open_split
 
 if TYPE_CHECKING:
     import datasets
@@ -20,44 +19,50 @@ if TYPE_CHECKING:
 
 __all__ = ["ConversationData", "DataFolder", "load", "open_folder"]
 
-_decode = msgspec.json.Decoder(Conversation).decode
-
 
 def load(path: str | Path, split: str | None = None, *, images: str | Path | None = None) -> ConversationData:
-    """Open one split of a data folder, or one jsonl file, as an indexable sequence of conversations.
+    """Open one split of a data folder, or one file of it, as an indexable sequence of conversations.
 
-    Opening reads the file once to find its lines (8 bytes of memory a row); a row is read, decoded and checked when it
-    is asked for. `split` may be left out for a jsonl file or a folder with one split. `images` is the folder below
-    which the image paths start: by default `images/` beside the file, else the file's folder.
+    A folder of any shape that phidata writes; a jsonl file, or a Parquet, Arrow or tar shard by itself. Opening reads
+    what tells where the rows lie (of a jsonl file 8 bytes of memory a row); a row is read, decoded and checked when it
+    is asked for. `split` may be left out for a file or a folder with one split. `images` is the folder below which the
+    image paths of a jsonl file start: by default `images/` beside it, else its own folder.
 
-    Raises UsageError for a missing folder or split, DataError for a folder whose conversion has not finished.
+    Raises UsageError for a missing folder or split, DataError for a folder whose conversion has not finished, for a
+    missing shard, and for a file that is damaged or not phidata's.
     """
     root = Path(path)
     if root.is_file():
         if split is not None:
-            raise UsageError(f"{root} is one jsonl file without splits; leave split={split!r} out or give its folder")
-        beside = root.parent / "images"
-        file, image_root = root, beside if beside.is_dir() else root.parent
+            raise UsageError(f"{root} is one file without splits; leave split={split!r} out or give its folder")
+        store = open_file(root, images=images)
     else:
         folder = open_folder(root)
-        if split is None and len(folder.splits) > 1:
-            raise UsageError(f"{root} has the splits {', '.join(sorted(folder.splits))}; name one of them")
-        file, image_root = folder.split(split or next(iter(folder.splits))), folder.images
-    lines = LineIndex(file)
-    return ConversationData(lines, Path(images) if images is not None else image_root, range(len(lines)))
+        if split is None and len(folder.files) > 1:
+            raise UsageError(f"{root} has the splits {', '.join(sorted(folder.files))}; name one of them")
+        store = open_split(folder, split or next(iter(folder.files)), images=images)
+    return ConversationData(store, range(len(store)))
 
 
 class ConversationData(Sequence[Conversation]):
-    """The rows of one split, in file order. Slices and shards are views of the same index and cost nothing.
+    """The rows of one split, in file order. Slices and shards are views of the same store and cost nothing.
 
-    Made by `phidata.load`. Can be sent to DataLoader workers.
+    Made by `phidata.load`. Can be sent to DataLoader workers and shared by threads.
     """
 
-    def __init__(self, lines: LineIndex, image_root: Path, rows: range) -> None:
-        self.path = lines.path
-        self.image_root = image_root
-        self._lines = lines
+    def __init__(self, store: RowStore, rows: range) -> None:
+        self._store = store
         self._rows = rows
+
+    @property
+    def path(self) -> Path:
+        """The file with the rows, or the folder that holds its shards."""
+        return self._store.path
+
+    @property
+    def image_root(self) -> Path | None:
+        """The folder below which image paths start; None where images lie in the shards."""
+        return self._store.image_root
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -69,18 +74,11 @@ class ConversationData(Sequence[Conversation]):
     def __getitem__(self, index: int | slice) -> Conversation | ConversationData:
         """One row, or a view of several. Raises DataError naming file and line when the row is not a conversation."""
         if isinstance(index, slice):
-            return ConversationData(self._lines, self.image_root, self._rows[index])
-        number = self._rows[index]
-        try:
-            return _decode(self._lines[number])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{self.path}:{number + 1}: this line is not a conversation ({error}); "
-                f"`phidata validate {self.path}` says what is wrong and where"
-            ) from error
+            return ConversationData(self._store, self._rows[index])
+        return self._store.row(self._rows[index])
 
     def __iter__(self) -> Iterator[Conversation]:
-        return (self[index] for index in range(len(self)))
+        return self._store.rows(self._rows)
 
     def __repr__(self) -> str:
         return f"ConversationData({str(self.path)!r}, rows={len(self)})"
@@ -91,22 +89,38 @@ class ConversationData(Sequence[Conversation]):
         Raises DataError naming file, line, row and path when an image is missing, can not be decoded or lies outside
         the image folder.
         """
-        turns = self[row].conversations[:num_turns]
+        paths = [path for turn in self[row].conversations[:num_turns] for path in turn.images]
+        encoded = self._read_images(row, len(paths))
         try:
-            return [open_rgb(self.image_path(image)) for turn in turns for image in turn.images]
+            return [_decoded(data, self._image_name(path)) for data, path in zip(encoded, paths, strict=True)]
         except DataError as error:
             raise DataError(f"{self.where(row)}: {error}") from error
 
+    def image_bytes(self, row: int) -> list[bytes]:
+        """The images of one row as they are stored, one for each path of `self[row].images`.
+
+        Raises DataError naming file, line, row and path when one is missing or lies outside the image folder.
+        """
+        return self._read_images(row, len(self[row].images))
+
+    def missing_images(self, row: int) -> list[str]:
+        """The paths of the images of one row that are not there; the others are not read."""
+        return self._store.missing_images(self._rows[row])
+
     def where(self, row: int) -> str:
-        """File, line and id of a row, for messages: `data/ucf101_train.jsonl:5: row 'train-0000000004'`."""
-        return f"{self.path}:{self._rows[row] + 1}: row {self[row].id!r}"
+        """File, line and id of a row, for messages.
+
+        `data/ucf101_train.jsonl:5: row 'train-0000000004'`, or of a shard
+        `data/train-00000-of-00002.parquet: row 5: row 'train-0000000004'`; lines and rows are counted from 1.
+        """
+        return f"{self._store.place(self._rows[row])}: row {self[row].id!r}"
 
     def image_path(self, path: str) -> Path:
-        """Where the image that a row calls `path` lies on disk. Raises DataError when that leads out of the folder."""
-        parts = path.split("/")
-        if not parts[0] or ".." in parts or "\\" in path or "\0" in path:
-            raise DataError(f"image path {path!r} leads out of {self.image_root}; paths are relative, without '..'")
-        return self.image_root.joinpath(*parts)
+        """Where the image that a row calls `path` lies on disk. Raises DataError when that leads out of the folder,
+        and UsageError where images are not files."""
+        if self.image_root is None:
+            raise UsageError(f"the images of {self.path} lie in its shards, not in files; read them with image_bytes")
+        return image_file(self.image_root, path)
 
     def shard(self, rank: int, world_size: int) -> ConversationData:
         """Every `world_size`-th row, starting with row `rank`: the shards of all ranks together are the whole split."""
@@ -118,11 +132,29 @@ class ConversationData(Sequence[Conversation]):
         """The same rows as a `datasets.Dataset`, memory-mapped from its cache.
 
         Images are the library's lazily decoded `Image` features, or with `decode_images=False` the relative paths as
-        they stand in the file. `answers` and `metadata` (as JSON text) are columns when any row has them.
+        they stand in the rows. `answers` and `metadata` (as JSON text) are columns when any row has them.
         """
         from phidata.storage.hf import to_dataset
 
-        return to_dataset(self, self.image_path if decode_images else None)
+        return to_dataset(self._store, self._rows, decode_images=decode_images)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__
+    def _read_images(self, row: int, num_images: int) -> list[bytes]:
+        try:
+            return self._store.images(self._rows[row], num_images)
+        except DataError as error:
+            raise DataError(f"{self.where(row)}: {error}") from error
+
+    def _image_name(self, path: str) -> str:
+        return f"image {path!r}" if self.image_root is None else str(image_file(self.image_root, path))
+
+
+def _decoded(data: bytes, name: str) -> Image:
+    from PIL import Image
+
+    from phidata.media.images import UNDECODABLE
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return image.convert("RGB")
+    except (*UNDECODABLE, Image.DecompressionBombError) as error:
+        raise DataError(f"{name}: this image can not be decoded ({error}); replace it or drop its row") from error

@@ -1,4 +1,4 @@
-"""Where things lie in a data folder: `<name>_<split>.jsonl`, `images/`, `manifest.json`."""
+"""Where things lie in a data folder of any shape: the files of each split, `images/`, `manifest.json`."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phidata.errors import DataError, UsageError
+from phidata.storage.shape import Shape
 
 IMAGES = "images"
 MANIFEST = "manifest.json"
+CARD = "README.md"
 JOURNAL = ".journal.jsonl"  # lies in the folder for as long as a conversion into it is unfinished
 FAILURES = "failures.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFolder:
-    """One data set on disk: the jsonl file of each split, and the folder below which its image paths start."""
+    """One data set on disk: the files of each split in the order of their rows (one jsonl file, or shards), and the
+    folder below which image paths start where images are files (shape images-jsonl)."""
 
     root: Path
-    splits: dict[str, Path]
+    shape: Shape
+    files: dict[str, tuple[Path, ...]]
     images: Path
 
-    def split(self, name: str) -> Path:
-        """The jsonl file of one split. Raises UsageError naming the splits there are."""
-        if name not in self.splits:
-            found = ", ".join(repr(split) for split in sorted(self.splits))
+    @property
+    def splits(self) -> dict[str, Path]:
+        """The splits by name, each with its first file."""
+        return {name: files[0] for name, files in self.files.items()}
+
+    def split(self, name: str) -> tuple[Path, ...]:
+        """The files of one split. Raises UsageError naming the splits there are."""
+        if name not in self.files:
+            found = ", ".join(repr(split) for split in sorted(self.files))
             raise UsageError(f"no split {name!r} in {self.root}; it has {found}")
-        return self.splits[name]
+        return self.files[name]
 
 
 def open_folder(path: str | Path) -> DataFolder:
     """Read the layout of a data folder; the files themselves are not opened.
 
-    Raises UsageError when there is no such folder or no `<name>_<split>.jsonl` in it, DataError when a conversion into
-    it has not finished.
+    Raises UsageError when there is no such folder or no data in it, DataError when a conversion into it has not
+    finished.
     """
     root = Path(path)
     if not root.exists():
@@ -55,4 +64,17 @@ def open_folder(path: str | Path) -> DataFolder:
     if not splits:
         raise UsageError(f"{root} holds no <name>_<split>.jsonl; it is not a data folder")
     images = root / IMAGES
-    return DataFolder(root=root, splits=splits, images=images if images.is_dir() else root)
+    return DataFolder(
+        root=root,
+        shape="images-jsonl",
+        files={split: (file,) for split, file in splits.items()},
+        images=images if images.is_dir() else root,
+    )
+
+
+def image_file(images: Path, path: str) -> Path:
+    """Where the image that a row calls `path` lies. Raises DataError when that leads out of the image folder."""
+    parts = path.split("/")
+    if not parts[0] or ".." in parts or "\\" in path or "\0" in path:
+        raise DataError(f"image path {path!r} leads out of {images}; paths are relative, without '..'")
+    return images.joinpath(*parts)

@@ -1,14 +1,66 @@
-"""Random access to the lines of a jsonl file: an index of offsets, never the rows themselves."""
+"""Random access to the rows of a jsonl file: an index of offsets, never the rows themselves."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from phidata.errors import DataError
+from phidata.records import Conversation
+from phidata.storage.folder import image_file
+
 CHUNK_BYTES = 1 << 24
+
+_decode = msgspec.json.Decoder(Conversation).decode
+
+
+class JsonlRows:
+    """The rows of one jsonl file, whose images are files below a folder."""
+
+    def __init__(self, path: Path, image_root: Path) -> None:
+        self.path = path
+        self.files = (path,)
+        self.image_root = image_root
+        self._lines = LineIndex(path)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def row(self, number: int) -> Conversation:
+        try:
+            return _decode(self._lines[number])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self.place(number)}: this line is not a conversation ({error}); "
+                f"`phidata validate {self.path}` says what is wrong and where"
+            ) from error
+
+    def rows(self, numbers: range) -> Iterator[Conversation]:
+        return map(self.row, numbers)
+
+    def images(self, number: int, num_images: int) -> list[bytes]:
+        return [self._read(path) for path in islice(self.row(number).images, num_images)]
+
+    def missing_images(self, number: int) -> list[str]:
+        return [path for path in self.row(number).images if not image_file(self.image_root, path).is_file()]
+
+    def place(self, number: int) -> str:
+        return f"{self.path}:{number + 1}"
+
+    def _read(self, image: str) -> bytes:
+        path = image_file(self.image_root, image)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such image; restore the file or drop its row") from error
+        except OSError as error:
+            raise DataError(f"{path}: this image can not be read ({error.strerror}); make it readable") from error
 
 
 class LineIndex:

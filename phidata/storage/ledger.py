@@ -1,0 +1,65 @@
+"""`ledger.jsonl`: what became of every row that went into a data folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from phidata.errors import DataError
+from phidata.storage.sink import new_file
+
+LEDGER = "ledger.jsonl"
+
+Outcome = Literal["written", "skipped", "failed"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`count` rows that fared alike; `id`, `file` and `line` where one row is meant. `split` is None for rows that
+    belong to none. A skipped and a failed row has its `reason`."""
+
+    split: str | None
+    outcome: Outcome
+    count: int
+    reason: str | None = None
+    id: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+def write_ledger(root: Path, lines: Iterable[LedgerLine]) -> None:
+    """Write the ledger of a data folder, in the order of the lines."""
+    with new_file(root / LEDGER) as file:
+        for line in lines:
+            file.write(msgspec.json.encode(line) + b"\n")
+
+
+def read_ledger(root: Path) -> Iterator[LedgerLine]:
+    """Read it line by line. Raises DataError, which names the line, for what is no ledger."""
+    decode = msgspec.json.Decoder(LedgerLine).decode
+    path = root / LEDGER
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise DataError(
+                        f"{path}:{number}: this is not a line of a ledger ({error}); make the folder again"
+                    ) from error
+    except FileNotFoundError as error:
+        raise DataError(
+            f"no {LEDGER} in {root}, which tells what became of every row; make the folder again"
+        ) from error
+
+
+def sums(lines: Iterable[LedgerLine]) -> Counter[tuple[str | None, Outcome]]:
+    """How many rows of which split fared how."""
+    total: Counter[tuple[str | None, Outcome]] = Counter()
+    for line in lines:
+        total[line.split, line.outcome] += line.count
+    return total

@@ -1,0 +1,205 @@
+"""Makes a whole data folder from rows and images; the folder is there when it is finished, and not before."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from phidata.errors import DataError, UsageError
+from phidata.records import Conversation
+from phidata.storage.image_list import ImageList, joined
+from phidata.storage.ledger import OUTCOMES, LedgerLine, Outcome, sums, write_ledger
+from phidata.storage.manifest import FORMAT_VERSION, DataFile, Identity, Manifest, RowLedger, SplitLedger
+from phidata.storage.shape import SHARD_BYTES, Shape
+from phidata.storage.splits import SplitWriter, finish_folder, split_writer
+
+__all__ = ["DatasetWriter", "SplitWriter", "finish_folder", "split_writer"]
+
+
+class DatasetWriter:
+    """A data folder being made beside its place, which it takes when `finish` ends well.
+
+    To be used in a `with` block, which leaves nothing behind when it ends without `finish`:
+
+        versions = {"phidata": phidata.__version__}
+        with DatasetWriter(out, name="birds", converter="merge", versions=versions, splits=("train",)) as writer:
+            writer.add("train", row, images)
+            writer.skip("train", "is a duplicate", id="bird-7")
+            manifest = writer.finish()
+
+    Rows may come in any order of the splits, which stand in the manifest as `splits` names them. `converter` says what
+    makes the folder, `options` and `source` from what: none of them may tell the time or the place.
+
+    Raises UsageError when `out` holds anything, or when another process is making it.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        *,
+        name: str,
+        converter: str,
+        versions: Mapping[str, str],
+        splits: Sequence[str],
+        shape: Shape = "images-jsonl",
+        options: Mapping[str, Any] | None = None,
+        source: Identity | None = None,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> None:
+        self.root = Path(out)
+        self._place = _Place(self.root)
+        try:
+            self._writers: dict[str, SplitWriter] = {
+                split: split_writer(shape, self._place.path, name=name, split=split, shard_bytes=shard_bytes)
+                for split in splits
+            }
+        except BaseException:
+            self._place.remove()
+            raise
+        self._images = {split: ImageList() for split in splits}
+        self._written: Counter[str] = Counter()
+        self._lost: list[LedgerLine] = []
+        self._blank = Manifest(
+            format_version=FORMAT_VERSION,
+            name=name,
+            converter=converter,
+            shape=shape,
+            versions=dict(versions),
+            options=dict(options or {}),
+            source=source or {"kind": "folder"},
+            rows=RowLedger(rows_in=0, written=0, skipped=0, failed=0, skip_reasons={}),
+            splits={},
+            images=ImageList().tree(),
+        )
+
+    def add(self, split: str, row: Conversation, images: Sequence[bytes]) -> None:
+        """Write a row and its encoded images, one for each path of `row.images`, in their order.
+
+        Raises DataError when a path stands for two different images.
+        """
+        for path, data in zip(row.images, images, strict=True):
+            try:
+                self._images[split].add(path, data)
+            except DataError as error:
+                raise DataError(f"row {row.id!r}: {error}") from error
+        self._writers[split].add(row, images)
+        self._written[split] += 1
+
+    def skip(self, split: str | None, reason: str, *, id: str | None = None, count: int = 1) -> None:
+        """Account for rows that are left out on purpose; `id` where it is one."""
+        self._lose(split, "skipped", reason, id, count)
+
+    def fail(self, split: str | None, reason: str, *, id: str | None = None, count: int = 1) -> None:
+        """Account for rows that could not be written."""
+        self._lose(split, "failed", reason, id, count)
+
+    def finish(self) -> Manifest:
+        """Write card, ledger and manifest, and let the folder take its place."""
+        files = {split: writer.finish() for split, writer in self._writers.items()}
+        written = (
+            LedgerLine(split=split, outcome="written", count=self._written[split])
+            for split in files
+            if self._written[split]
+        )
+        lines = [*written, *self._lost]
+        write_ledger(self._place.path, lines)
+        manifest = self._manifest(files, lines)
+        finish_folder(self._place.path, manifest)
+        self._place.become_final()
+        return manifest
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._place.is_final:
+            for writer in self._writers.values():
+                writer.discard()
+            self._place.remove()
+
+    def _lose(self, split: str | None, outcome: Outcome, reason: str, id: str | None, count: int) -> None:
+        if split is not None and split not in self._writers:
+            raise KeyError(split)
+        self._lost.append(LedgerLine(split=split, outcome=outcome, count=count, reason=reason, id=id))
+
+    def _manifest(self, files: dict[str, tuple[DataFile, ...]], lines: list[LedgerLine]) -> Manifest:
+        counts = sums(lines)
+        splits = {
+            split: SplitLedger(
+                files=files[split],
+                rows_in=sum(counts[split, outcome] for outcome in OUTCOMES),
+                written=counts[split, "written"],
+                skipped=counts[split, "skipped"],
+                failed=counts[split, "failed"],
+            )
+            for split in files
+        }
+        images = joined(self._images.values()).tree()
+        return msgspec.structs.replace(self._blank, rows=_row_ledger(lines), splits=splits, images=images)
+
+
+def _row_ledger(lines: list[LedgerLine]) -> RowLedger:
+    total: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for line in lines:
+        total[line.outcome] += line.count
+        if line.outcome == "skipped":
+            reasons[line.reason or ""] += line.count
+    return RowLedger(
+        rows_in=total.total(),
+        written=total["written"],
+        skipped=total["skipped"],
+        failed=total["failed"],
+        skip_reasons=dict(sorted(reasons.items())),
+    )
+
+
+class _Place:
+    """The hidden folder beside the final one, held by this process alone. One that a killed process left is removed."""
+
+    def __init__(self, final: Path) -> None:
+        if final.is_dir():
+            if some := ", ".join(sorted(entry.name for entry in final.iterdir())[:3]):
+                raise UsageError(f"{final} holds other files ({some}); choose a new or empty folder")
+        elif final.exists() or final.is_symlink():
+            raise UsageError(f"{final} is a file; choose a new or empty folder")
+        self._final = final
+        self.is_final = False
+        self.path = final.absolute().parent / f".{final.absolute().name}.unfinished"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise UsageError(f"{final} can not be written ({error.strerror}); choose another folder") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise UsageError(f"another process is writing {final}; wait for it or choose another folder") from error
+        self._clear()
+
+    def become_final(self) -> None:
+        self.path.replace(self._final)
+        self.is_final = True
+        os.close(self._descriptor)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._descriptor)
+
+    def _clear(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
