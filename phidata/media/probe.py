@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from phidata.diagnostics import image_rules
 from phidata.diagnostics.excerpt import printable, quoted
 from phidata.media.defect import Defect
-from phidata.media.images import UNDECODABLE
+from phidata.media.pillow import LARGE_PIXELS, UNDECODABLE, claimed_pixels, open_image, orientation, strict_pillow
 from phidata.media.presence import unreadable
+from phidata.media.signature import begins_like
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-LARGE_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: above it Pillow warns, above its double Pillow refuses
 MAX_DECODED_PIXELS = 1 << 31  # in all frames together: a few kilobytes can claim thousands of large ones
-EXIF_ORIENTATION = 0x0112
-
-_SIGNATURES = {
-    b"\xff\xd8\xff": "a JPEG",
-    b"\x89PNG": "a PNG",
-    b"GIF8": "a GIF",
-    b"RIFF": "a WebP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-}
-_SILENT = logging.NullHandler()  # Pillow logs some of what it raises; without a handler that lands on standard error
 
 
 def probe(path: str, *, decode: bool) -> list[Defect]:
@@ -43,36 +27,15 @@ def probe(path: str, *, decode: bool) -> list[Defect]:
         file = open(path, "rb")  # noqa: PTH123, SIM115 - closed below; a Path would cost more than the call
     except OSError as error:
         return [unreadable(error)]
-    with file, _strict_pillow() as caught:
+    with file, strict_pillow() as caught:
         defects = list(_content(file, decode=decode))
     messages = dict.fromkeys(_text(warning.message) for warning in caught if not _is_about_size(warning))
     return defects + [Defect(image_rules.DECODER_WARNING, f"makes Pillow warn: {message}") for message in messages]
 
 
-@contextmanager
-def _strict_pillow() -> Iterator[list[warnings.WarningMessage]]:
-    """Pillow with its safe settings, whatever the program around has set, and its warnings in a list."""
-    logging.getLogger("PIL").addHandler(_SILENT)
-    settings = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
-    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, LARGE_PIXELS
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield caught
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = settings
-
-
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Those of FORMATS that this Pillow can read."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
     try:
-        image = Image.open(file, formats=_formats())
+        image = open_image(file)
         num_pixels = image.width * image.height
         if num_pixels > LARGE_PIXELS:
             yield Defect(image_rules.LARGE_IMAGE, f"has {num_pixels:,} pixels")
@@ -82,15 +45,15 @@ def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
         num_frames = getattr(image, "n_frames", 1) if animated and decode else 1
         if decode and image.format != "TIFF":  # Pillow turns a TIFF while decoding it, and forgets how it was stored
             _decode(image, num_frames=num_frames)
-        if (orientation := _orientation(image)) != 1:
-            yield Defect(image_rules.ORIENTATION, f"is stored turned or mirrored, EXIF orientation {orientation}")
+        if (turned := orientation(image)) != 1:
+            yield Defect(image_rules.ORIENTATION, f"is stored turned or mirrored, EXIF orientation {turned}")
         if decode and image.format == "TIFF":
             _decode(image, num_frames=num_frames)
     except UnidentifiedImageError:
         yield _unidentified(file)
     except Image.DecompressionBombError as error:
-        claimed = re.search(r"[0-9]+", str(error))
-        size = f"claims {int(claimed[0]):,} pixels" if claimed else _text(error)
+        claimed = claimed_pixels(error)
+        size = _text(error) if claimed is None else f"claims {claimed:,} pixels"
         yield Defect(image_rules.DECOMPRESSION_BOMB, size)
     except UNDECODABLE as error:
         yield _damaged(error)
@@ -105,20 +68,11 @@ def _decode(image: Image.Image, *, num_frames: int) -> None:
         image.load()
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation as far as it has been read; a PNG may have it behind its pixels."""
-    if image.format in ("JPEG", "MPO") and "exif" not in image.info and "xmp" not in image.info:
-        return 1
-    orientation = Image.Image.getexif(image).get(EXIF_ORIENTATION, 1)  # PNG's own method would decode the pixels
-    return orientation if orientation in range(2, 9) else 1
-
-
 def _unidentified(file: BinaryIO) -> Defect:
     file.seek(0)
     head = file.read(16)
-    for signature, kind in _SIGNATURES.items():
-        if head.startswith(signature):
-            return Defect(image_rules.IMAGE_DAMAGED, f"begins like {kind} but its header can not be read")
+    if kind := begins_like(head):
+        return Defect(image_rules.IMAGE_DAMAGED, f"begins like {kind} but its header can not be read")
     return Defect(image_rules.NOT_AN_IMAGE, f"is not an image: it begins with {quoted(head.decode('latin-1'))}")
 
 

@@ -7,16 +7,37 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import msgspec
 from PIL.Image import Image
 
 from phidata.errors import UsageError
 from phidata.media.whole import VideoError, check_whole
 
-__all__ = ["DECODERS", "Frame", "Video", "VideoError", "frame_indices", "sample_frames"]
+__all__ = ["DECODERS", "Frame", "FramePlan", "Video", "VideoError", "frame_indices", "sample_frames"]
 
 DECODERS = ("pyav", "decord")
 
 Kept = TypeVar("Kept")
+
+
+class FramePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which frames of a video are taken, by exactly one of three rules.
+
+    `num_frames` at equal distances; `fps` of them a second, each the one that is shown at that time; or all
+    `keyframes`. Raises UsageError when not exactly one is given, or one that is out of range.
+    """
+
+    num_frames: int | None = None
+    fps: float | None = None
+    keyframes: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.num_frames is not None) + (self.fps is not None) + self.keyframes != 1:
+            raise UsageError("a frame plan has exactly one of num_frames, fps and keyframes")
+        if self.num_frames is not None and self.num_frames < 1:
+            raise UsageError(f"num_frames is {self.num_frames}; take at least 1 frame of a video")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise UsageError(f"fps is {self.fps:g}; it is frames a second, above 0 and at most 1000")
 
 
 class Frame(Protocol):
@@ -44,13 +65,14 @@ def frame_indices(num_decoded: int, num_frames: int) -> list[int]:
     return [k * num_decoded // num_frames for k in range(num_frames)]
 
 
-def sample_frames(path: Path, num_frames: int, *, decoder: str, keep: Callable[[Image], Kept]) -> list[Kept]:
+def sample_frames(path: Path, plan: FramePlan | int, *, decoder: str, keep: Callable[[Image], Kept]) -> list[Kept]:
     """Pick `num_frames` frames at the indices of `frame_indices`, each passed through `keep` as soon as it is decoded.
 
     The stream is decoded to its end, because only that tells how many frames there are: when the container promised
     another number, a second pass picks the right ones. Raises VideoError when the file is cut short, when it yields no
     frame, or when one that is wanted is damaged.
     """
+    num_frames = plan if isinstance(plan, int) else plan.num_frames or 0
     check_whole(path)
     open_video = _decoder(decoder)
     with open_video(path) as video:

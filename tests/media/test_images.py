@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from phidata import DataError
-from phidata.media.images import encode, open_rgb, scale_down
+from phidata.media import pillow
+from phidata.media.images import decode_rgb, encode, open_rgb, scale_down
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -51,20 +52,19 @@ def test_an_image_cut_short_is_refused_by_name(tmp_path: Path) -> None:
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"odd\.png: this image can not be decoded"):
+    with pytest.raises(DataError, match=r"odd\.png: this file (is empty|is not an image|begins like a PNG)"):
         open_rgb(path)
 
 
 def test_a_missing_image_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.png: no such image"):
+    with pytest.raises(DataError, match=r"gone\.png: there is no such image"):
         open_rgb(tmp_path / "gone.png")
 
 
-def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gradient(40, 40).save(tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match=r"bomb\.png: this image can not be decoded"):
-        open_rgb(tmp_path / "bomb.png")
+def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow, "LARGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"^this image claims 1,600 pixels; the limit is 178,956,970$"):
+        decode_rgb(encode(gradient(40, 40), "png", quality=75))
 
 
 @pytest.mark.parametrize(
