@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phidata.conversion import Converter, HubFile, Layout, Media, Root, Row, Skip, Turn, labelled_files
+from phidata.conversion import About, Converter, HubFile, Layout, Media, Root, Row, Settings, Skip, Turn, labelled_files
 
 LAYOUT = Layout(
     splits=("train", "val", "test"),
@@ -34,10 +34,15 @@ class Clip(Row):
 class Ucf101:
     """Each video as its frames, the question for its class among all classes of the source, and the answer."""
 
-    name = "ucf101"
-    hub = HubFile("sayakpaul/ucf101-subset", "UCF101_subset.tar.gz")
+    about = About(
+        name="ucf101",
+        kind="video classification",
+        source="train|val|test/<Class>/*.avi, or <Class>/*.avi with trainlist01.txt and testlist01.txt",
+        hub=(HubFile("sayakpaul/ucf101-subset", "UCF101_subset.tar.gz"),),
+        licence="not stated by the publisher; for research",
+    )
 
-    def rows(self, root: Root) -> Iterator[Clip | Skip]:
+    def rows(self, root: Root, settings: Settings) -> Iterator[Clip | Skip]:
         found = list(labelled_files(root, LAYOUT))
         labels = sorted({clip.label for clip in found if not isinstance(clip, Skip)})
         question = f"Classify the video into one of the following classes: {', '.join(labels)}."

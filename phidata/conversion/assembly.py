@@ -1,24 +1,33 @@
-"""The end of a conversion: from the journal to the jsonl files, the list of failures and the manifest."""
+"""The end of a conversion: from the journal to the files of each split, the ledger, the failures and the manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
-from msgspec import to_builtins
 
 from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing
-from phidata.conversion.outcome import Failed, ImageFile
+from phidata.conversion.outcome import Failed, ImageFile, Written
 from phidata.conversion.output import Output
-from phidata.storage.folder import FAILURES, MANIFEST
+from phidata.conversion.request import Request
+from phidata.conversion.worker import Task
+from phidata.errors import DataError
+from phidata.records import Conversation
+from phidata.storage.folder import FAILURES
+from phidata.storage.ledger import LedgerLine, write_ledger
 from phidata.storage.manifest import FORMAT_VERSION, DataFile, ImageTree, Manifest, RowLedger, SplitLedger
 from phidata.storage.sink import new_file
+from phidata.storage.writer import finish_folder, split_writer
+
+NOT_CONVERTED = "can not be converted (--on-error skip)"
+
+_decode = msgspec.json.Decoder(Conversation).decode
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of `failures.jsonl`: a row of the source that is not in the output, and why."""
 
     id: str
@@ -26,64 +35,143 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     file: str
     reason: str
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 class Assembly:
     """Writes all but the images, in the order of the source, from what the journal says of every row."""
 
-    def __init__(self, output: Output, header: Header, listing: Listing) -> None:
+    def __init__(self, output: Output, header: Header, listing: Listing, request: Request) -> None:
         self.failures: list[Failure] = []
         self._output = output
         self._header = header
         self._listing = listing
+        self._request = request
+        self._name = request.converter.about.name
         self._images = ImageList()
+        self._lines: list[LedgerLine] = []
 
     def finish(self) -> Manifest:
-        """Write the jsonl files, the failures when there are any, and last the manifest; then drop the journal."""
-        splits = {split: self._write_split(split) for split in self._listing.splits}
+        """Write the files of each split, the failures when there are any, the ledger, and last the manifest; then drop
+        the journal."""
+        files = {split: self._write_split(split) for split in self._listing.splits}
+        self._account_for_the_rest()
+        manifest = self._manifest(files)
+        if manifest.rows.rows_in != self._listing.num_rows:
+            raise DataError(
+                f"{self._listing.num_rows} rows went in and {manifest.rows.rows_in} are accounted for: this is a "
+                f"mistake in phidata, please report it"
+            )
         self._write_failures()
-        manifest = Manifest(
-            format_version=FORMAT_VERSION,
-            name=self._header.converter,
-            converter=self._header.converter,
-            shape="images-jsonl",
-            versions=self._header.versions,
-            options=to_builtins(self._header.options),
-            source=self._header.source,
-            rows=self._row_ledger(splits),
-            splits=splits,
-            images=self._images.tree(),
-        )
-        os.sync()  # images take their names without waiting for the disk: one wait for all of them is enough
-        with new_file(self._output.root / MANIFEST) as file:
-            file.write(manifest.to_json())
-        self._output.journal.remove()
+        write_ledger(self._output.root, self._lines)
+        self._output.remove_unnamed(self._images.paths)
+        finish_folder(self._output.root, manifest)
+        self._output.finish()
         return manifest
 
-    def _write_split(self, split: str) -> SplitLedger:
-        num_written = num_failed = 0
-        path = self._output.root / f"{self._header.converter}_{split}.jsonl"
+    def _write_split(self, split: str) -> tuple[DataFile, ...]:
+        rows = (task for task in self._listing.tasks if task.row.split == split)
+        if self._request.shape == "images-jsonl":
+            return self._write_lines(split, rows)
+        shape, shard_bytes = self._request.shape, self._request.shard_bytes
+        writer = split_writer(shape, self._output.root, name=self._name, split=split, shard_bytes=shard_bytes)
+        for result in self._written(split, rows):
+            row = _decode(result.line)
+            by_path = {image.path: (self._output.images / image.path).read_bytes() for image in result.images}
+            writer.add(row, [by_path[path] for path in row.images])
+        return writer.finish()
+
+    def _write_lines(self, split: str, rows: Iterator[Task]) -> tuple[DataFile, ...]:
+        path = self._output.root / f"{self._name}_{split}.jsonl"
+        num_rows = 0
         with new_file(path) as file:
-            for task in self._listing.tasks:
-                if task.row.split != split:
-                    continue
-                result = self._output.journal[task.number].result
-                if isinstance(result, Failed):
-                    num_failed += 1
-                    row = task.row
-                    failure = Failure(id=task.id, split=split, name=row.name, file=row.file, reason=result.reason)
-                    self.failures.append(failure)
-                else:
-                    num_written += 1
-                    file.write(bytes(result.line) + b"\n")
-                    self._images.extend(result.images)
-        num_skipped = sum(skip.split == split for skip in self._listing.skips)
-        return SplitLedger(
-            files=(DataFile(name=path.name, rows=num_written, bytes=path.stat().st_size, sha256=file.sha256),),
-            rows_in=num_written + num_skipped + num_failed,
-            written=num_written,
-            skipped=num_skipped,
-            failed=num_failed,
+            for result in self._written(split, rows):
+                file.write(bytes(result.line) + b"\n")
+                num_rows += 1
+        return (DataFile(name=path.name, rows=num_rows, bytes=path.stat().st_size, sha256=file.sha256),)
+
+    def _written(self, split: str, rows: Iterator[Task]) -> Iterator[Written]:
+        """The rows that were converted; those that failed are noted down."""
+        num_written = 0
+        for task in rows:
+            result = self._output.journal[task.number].result
+            if isinstance(result, Failed):
+                self._note_failure(task, result)
+                continue
+            num_written += 1
+            self._images.extend(result.images)
+            yield result
+        if num_written:
+            self._lines.append(LedgerLine(split=split, outcome="written", count=num_written))
+
+    def _note_failure(self, task: Task, result: Failed) -> None:
+        row = task.row
+        failure = Failure(
+            id=task.id, split=row.split, name=row.name, file=row.file, line=row.line, reason=result.reason
+        )
+        self.failures.append(failure)
+        self._lines.append(
+            LedgerLine(
+                split=row.split,
+                outcome="skipped" if self._request.skips_failed else "failed",
+                count=1,
+                reason=NOT_CONVERTED if self._request.skips_failed else result.reason,
+                id=task.id,
+                file=row.file,
+                line=row.line,
+            )
+        )
+
+    def _account_for_the_rest(self) -> None:
+        for skip in self._listing.skips:
+            self._lines.append(
+                LedgerLine(
+                    split=skip.split, outcome="skipped", count=1, reason=skip.reason, file=skip.file, line=skip.line
+                )
+            )
+        for (split, reason), num in self._listing.left_out.items():
+            self._lines.append(LedgerLine(split=split, outcome="skipped", count=num, reason=reason))
+
+    def _manifest(self, files: dict[str, tuple[DataFile, ...]]) -> Manifest:
+        counts: Counter[tuple[str | None, str]] = Counter()
+        reasons: Counter[str] = Counter()
+        for line in self._lines:
+            counts[line.split, line.outcome] += line.count
+            counts[None, f"all {line.outcome}"] += line.count
+            if line.outcome == "skipped":
+                reasons[line.reason or ""] += line.count
+        splits = {}
+        for split in self._listing.splits:
+            written, skipped, failed = (counts[split, outcome] for outcome in ("written", "skipped", "failed"))
+            splits[split] = SplitLedger(
+                files=files[split],
+                rows_in=written + skipped + failed,
+                written=written,
+                skipped=skipped,
+                failed=failed,
+            )
+        written, skipped, failed = (counts[None, f"all {outcome}"] for outcome in ("written", "skipped", "failed"))
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            name=self._name,
+            converter=self._header.converter,
+            shape=self._request.shape,
+            versions=self._header.versions,
+            options=self._header.options,
+            source=self._header.source,
+            rows=RowLedger(
+                rows_in=written + skipped + failed,
+                written=written,
+                skipped=skipped,
+                failed=failed,
+                skip_reasons=dict(sorted(reasons.items())),
+            ),
+            splits=splits,
+            images=self._images.tree(),
         )
 
     def _write_failures(self) -> None:
@@ -94,30 +182,21 @@ class Assembly:
             for failure in self.failures:
                 file.write(msgspec.json.encode(failure) + b"\n")
 
-    def _row_ledger(self, splits: dict[str, SplitLedger]) -> RowLedger:
-        reasons = Counter(skip.reason for skip in self._listing.skips)
-        return RowLedger(
-            rows_in=len(self._listing.tasks) + len(self._listing.skips),
-            written=sum(split.written for split in splits.values()),
-            skipped=len(self._listing.skips),
-            failed=len(self.failures),
-            skip_reasons=dict(sorted(reasons.items())),
-        )
-
 
 class ImageList:
-    """The running list of all images, of which the manifest keeps the hash."""
+    """The running list of all images, each once, of which the manifest keeps the hash."""
 
     def __init__(self) -> None:
-        self._num = 0
+        self.paths: set[str] = set()
         self._bytes = 0
         self._hash = hashlib.sha256()
 
     def extend(self, images: tuple[ImageFile, ...]) -> None:
         for image in images:
-            self._num += 1
-            self._bytes += image.num_bytes
-            self._hash.update(f"{image.sha256}  {image.path}\n".encode())
+            if image.path not in self.paths:
+                self.paths.add(image.path)
+                self._bytes += image.num_bytes
+                self._hash.update(f"{image.sha256}  {image.path}\n".encode())
 
     def tree(self) -> ImageTree:
-        return ImageTree(num=self._num, bytes=self._bytes, sha256=self._hash.hexdigest())
+        return ImageTree(num=len(self.paths), bytes=self._bytes, sha256=self._hash.hexdigest())

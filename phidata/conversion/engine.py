@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
 import phidata
 from phidata.console import progress
 from phidata.conversion.assembly import Assembly, Failure
-from phidata.conversion.converter import find_converter
 from phidata.conversion.journal import Entry, Header
 from phidata.conversion.listing import Listing, list_rows
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
 from phidata.conversion.pool import Pool
+from phidata.conversion.request import Request, requested
 from phidata.conversion.worker import Job, Task
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
-from phidata.storage.source import Source, find_source, opened
+from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.source import opened
 
 MAX_SHOWN = 20  # failures on standard error; the file has all of them
 _DECODER_PACKAGES = {"pyav": "av", "decord": "decord"}
@@ -34,40 +36,92 @@ def convert(
     *,
     source: str | Path | None = None,
     out: str | Path,
-    num_frames: int = 8,
+    settings: Mapping[str, Any] | None = None,
+    images: str | Path | None = None,
+    shape: str = "images-jsonl",
+    shard_bytes: int = SHARD_BYTES,
+    splits: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    ids: str = "count",
+    num_frames: int | None = None,
+    fps: float | None = None,
+    keyframes: bool = False,
     decoder: str = "pyav",
     image_format: str = "jpg",
     quality: int = 75,
     max_side: int | None = None,
+    keep_bytes: bool = False,
+    exif: str = "apply",
+    on_error: str = "fail",
     max_failures: int = 0,
     jobs: int | None = None,
     overwrite: bool = False,
 ) -> Manifest:
-    """Convert a source to a data folder: `images/`, `<converter>_<split>.jsonl`, `manifest.json`.
+    """Convert a source to a data folder: the rows of each split with their images, and `manifest.json`.
 
-    `source` is a folder, an archive or a data set id of the hub; by default the converter's own on the hub. The bytes
-    of the output depend on source, options and library versions alone, not on `jobs` (default: the CPUs there are). An
-    interrupted conversion is continued by the same call. Progress and failed rows go to standard error.
+    `source` is a folder, an archive, a data file or a data set id of the hub; by default the converter's own on the
+    hub. `settings` are the converter's own options, `images` the folder below which image paths start when they do not
+    start in the source. `shape` is how rows and images are stored, one of `phidata.storage.shape.SHAPES`. `splits`,
+    `limit`, `sample` and `seed` choose rows (`phidata.conversion.selection.Selection`), the options from `num_frames`
+    to `exif` say how images are made (`phidata.conversion.options.Options`: 8 frames of a video by default). `ids`
+    counts rows ("count") or keeps the source's ids ("source").
+
+    The bytes of the output depend on source, options and library versions alone, not on `jobs` (default: the CPUs there
+    are). An interrupted conversion is continued by the same call. Progress and failed rows go to standard error.
 
     Raises UsageError for what can not be done as asked, and DataError when more than `max_failures` rows fail: the
-    folder is finished all the same, without those rows, which `failures.jsonl` in it names with their reasons.
+    folder is finished all the same, without those rows, which `failures.jsonl` in it names with their reasons. With
+    `on_error="skip"` rows that can not be converted count as skipped instead.
     """
     options = Options(
-        num_frames=num_frames, decoder=decoder, image_format=image_format, quality=quality, max_side=max_side
+        num_frames=num_frames,
+        fps=fps,
+        keyframes=keyframes,
+        decoder=decoder,
+        image_format=image_format,
+        quality=quality,
+        max_side=max_side,
+        keep_bytes=keep_bytes,
+        exif=exif,
+    )
+    request = requested(
+        converter,
+        source=source,
+        settings=settings or {},
+        images=images,
+        shape=shape,
+        shard_bytes=shard_bytes,
+        splits=splits or {},
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        ids=ids,
+        options=options,
+        on_error=on_error,
     )
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; at least one process has to convert")
-    found = find_converter(converter)
-    place = find_source(source, found.hub)
-    header = _header(converter, options, place)
-    with claimed(Path(out), header, overwrite=overwrite) as output, opened(place, output.unpacked) as root:
-        listing = list_rows(found.rows(root), root)
+    if max_failures < 0:
+        raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
+    return _run(request, Path(out), max_failures=max_failures, jobs=jobs or _num_cpus(), overwrite=overwrite)
+
+
+def _run(request: Request, out: Path, *, max_failures: int, jobs: int, overwrite: bool) -> Manifest:
+    header = _header(request)
+    with (
+        claimed(out, header, request.shape, overwrite=overwrite) as output,
+        opened(request.source, output.unpacked, images=request.images) as root,
+    ):
+        rows = request.converter.rows(root, request.settings)
+        listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
-        job = Job(converter=converter, root=root.path.resolve(), images=output.images.resolve(), options=options)
-        _convert_rows(output, listing, job, jobs or _num_cpus())
-        assembly = Assembly(output, header, listing)
+        job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
+        _convert_rows(output, listing, job, jobs)
+        assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
-    _report(assembly.failures, Path(out), num_rows=manifest.rows.rows_in, max_failures=max_failures)
+    _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)
     return manifest
 
 
@@ -77,11 +131,13 @@ def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int) -> None
     num_failed = 0
     with progress(len(listing.tasks), f"convert {job.converter}") as bar, Pool(job, jobs) as pool:
         bar.update(len(listing.tasks) - len(todo))
+        num_skipped = len(listing.skips) + listing.left_out.total()
+        note = f"{num_skipped} skipped" if num_skipped else ""
+        bar.set_postfix_str(note, refresh=False)
         for task, result in pool.run(todo):
             if isinstance(result, Failed):
-                output.remove_images(task.row.name)
                 num_failed += 1
-                bar.set_postfix_str(f"{num_failed} failed", refresh=False)
+                bar.set_postfix_str(", ".join(filter(None, (note, f"{num_failed} failed"))), refresh=False)
             output.journal.add(Entry(number=task.number, name=task.row.name, result=result))
             bar.update()
 
@@ -102,24 +158,35 @@ def _unfinished(output: Output, listing: Listing) -> Iterator[Task]:
             yield task
 
 
-def _report(failures: list[Failure], out: Path, *, num_rows: int, max_failures: int) -> None:
+def _report(failures: list[Failure], out: Path, request: Request, *, num_rows: int, max_failures: int) -> None:
+    word = "skipped" if request.skips_failed else "failed"
     for failure in failures[:MAX_SHOWN]:
-        click.echo(f"failed: {failure.id} {failure.file}: {failure.reason}", err=True)
+        click.echo(f"{word}: {failure.id} {failure.place}: {failure.reason}", err=True)
     if len(failures) > MAX_SHOWN:
-        click.echo(f"failed: {len(failures) - MAX_SHOWN} more", err=True)
-    if len(failures) > max_failures:
+        click.echo(f"{word}: {len(failures) - MAX_SHOWN} more", err=True)
+    if len(failures) > max_failures and not request.skips_failed:
         raise DataError(
             f"{len(failures)} of {num_rows} rows failed, more than --max-failures {max_failures} allows; "
             f"{out / FAILURES} names them, the other rows are converted"
         )
 
 
-def _header(converter: str, options: Options, source: Source) -> Header:
+def _header(request: Request) -> Header:
     versions = {"phidata": phidata.__version__}
-    for package in (_DECODER_PACKAGES[options.decoder], "pillow"):
+    packages = [_DECODER_PACKAGES[request.options.decoder], "pillow"]
+    if request.shape in ("arrow", "parquet"):
+        packages.append("pyarrow")
+    for package in packages:
         versions[package] = version(package)
-    folder = str(source.path.resolve()) if source.path.is_dir() else None
-    return Header(converter=converter, options=options, source=source.identity, folder=folder, versions=versions)
+    folder, images = request.source.folder, request.images
+    return Header(
+        converter=request.name,
+        options=request.recorded_options(),
+        source=request.source.identity,
+        folder=str(folder) if folder else None,
+        images=str(images) if images else None,
+        versions=versions,
+    )
 
 
 def _num_cpus() -> int:

@@ -10,11 +10,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from msgspec.structs import asdict
 
-from phidata.conversion.options import Options
 from phidata.conversion.outcome import Outcome
 from phidata.errors import UsageError
 from phidata.storage.manifest import Identity
@@ -23,20 +22,21 @@ from phidata.storage.manifest import Identity
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What the bytes of the output depend on; a conversion is continued only by one with the same header.
 
-    `folder` is where the source lies, when it is a folder: it has no other identity.
+    `options` are all of them by name, `images` and `folder` where things lie that have no other identity.
     """
 
     converter: str
-    options: Options
+    options: dict[str, Any]
     source: Identity
     folder: str | None
+    images: str | None
     versions: dict[str, str]
 
     def difference(self, other: Header) -> str:
         """What this one has that the other has not, in words."""
-        if (self.source, self.folder) != (other.source, other.folder):
+        if (self.source, self.folder, self.images) != (other.source, other.folder, other.images):
             return "another source"
-        mine, theirs = ({**asdict(header.options), **header.versions} for header in (self, other))
+        mine, theirs = ({**header.options, **header.versions} for header in (self, other))
         return ", ".join(f"{name} {value}" for name, value in mine.items() if value != theirs.get(name))
 
 

@@ -2,39 +2,151 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import posixpath
+import re
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from PIL.Image import Image
 
 from phidata.conversion.options import Options
-from phidata.media.images import encode, scale_down
+from phidata.errors import DataError
+from phidata.media.images import Encoded, encode, reencode, scale_down
 from phidata.media.video import sample_frames
+from phidata.storage.source import Root
+from phidata.storage.tables import Table, open_table
+
+if TYPE_CHECKING:
+    from phidata.conversion.converter import Row
+
+NUM_REMEMBERED = 64  # images that rows near one another share, such as a page with ten questions
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f]")
+_SUFFIXES = {"jpg": ("jpg", "jpeg"), "png": ("png",), "webp": ("webp",)}
 
 
 class Media:
-    """The media of one row: read below the source folder, encoded by the options, kept until the row is known good."""
+    """The media of one row: read below the source folder, encoded by the options, kept until the row is known good.
 
-    def __init__(self, root: Path, name: str, options: Options) -> None:
+    Each method returns the paths under which a turn names the images.
+    """
+
+    def __init__(self, root: Root, row: Row, options: Options) -> None:
         self._root = root
-        self._name = name
+        self._row = row
         self._options = options
         self.encoded: dict[str, bytes] = {}
 
     def frames(self, file: str) -> tuple[str, ...]:
-        """Take `num_frames` frames of a video, in order, and return the paths of their images.
+        """Take frames of a video as the options say, in order: `<row's name>.<k>.jpg`.
 
         Raises DataError when the file is no whole video or a wanted frame is damaged.
         """
-        images = sample_frames(
-            self._root / file, self._options.num_frames, decoder=self._options.decoder, keep=self._encode
-        )
-        return tuple(self._add(image) for image in images)
+        path, _ = self._find(file, "video")
+        frames = sample_frames(path, self._options.frame_plan, decoder=self._options.decoder, keep=self._encode_frame)
+        return tuple(self._add(f"{self._row.name}.{k}.{self._options.image_format}", d) for k, d in enumerate(frames))
 
-    def _encode(self, image: Image) -> bytes:
+    def image(self, file: str) -> str:
+        """Take an image file, given as the source names it, or as a `data:` URI.
+
+        The file is looked for below --images when that was given, else beside the row's file, then below the source
+        folder, whose own name may stand before the path. Its path is kept: `a/1.jpg` becomes `<split>/a/1.jpg` (as
+        it is when it begins with the split's name), `a/1.png` written as JPEG `<split>/a/1.png.jpg`. Rows that name
+        the same file share the image. Raises DataError when it is missing or can not be decoded.
+        """
+        if file.startswith("data:"):
+            return self.embedded(_data_of(file))
+        path, name = self._find(file, "image")
+        encoded = _encoded(path, self._options)
+        return self._add(_image_path(self._row.split, name, encoded.suffix), encoded.data)
+
+    def embedded(self, data: bytes | None, *, name: str | None = None) -> str:
+        """Take an image that stands in the source as its bytes: `<name>.<k>.jpg`, by default the row's name.
+
+        Rows that give the same name share the images. Raises DataError when there are no bytes or they can not be
+        decoded.
+        """
+        if data is None:
+            raise DataError("its image has no bytes")
+        encoded = reencode(data, **self._options.encoding)
+        stem = name or self._row.name
+        k = sum(path.startswith(f"{stem}.") and path[len(stem) + 1 :].count(".") == 1 for path in self.encoded)
+        return self._add(f"{stem}.{k}.{encoded.suffix}", encoded.data)
+
+    def record(self) -> dict[str, Any]:
+        """Read the row's own record from its table (Parquet, Arrow, csv, …) again, with its bytes."""
+        assert self._row.line is not None
+        return _table(self._root.path / self._row.file).row(self._row.line)
+
+    def read(self, file: str, offset: int, num_bytes: int) -> bytes:
+        """Read a piece of a file below the source folder, such as a member of a tar."""
+        with (self._root.path / file).open("rb") as source:
+            source.seek(offset)
+            return source.read(num_bytes)
+
+    def _find(self, file: str, kind: str) -> tuple[Path, str]:
+        """Where a file lies, and its path below the folder that it was found in."""
+        if _URL.match(file):
+            raise DataError(f"its {kind} {file[:120]!r} is a URL; download it and name the file")
+        name = posixpath.normpath(file) if file else ""
+        if not name or name.startswith(("/", "../")) or name == ".." or "\0" in name:
+            raise DataError(f"its {kind} {file!r} is no relative path that stays below its folder; pass --images DIR")
+        for folder, below in self._candidates(name):
+            path = folder / below
+            if path.is_file():
+                return path, below
+        where = self._root.images or self._root.name
+        raise DataError(f"its {kind} {file!r} is missing in {where}")
+
+    def _candidates(self, name: str) -> list[tuple[Path, str]]:
+        if self._root.images is not None:
+            return [(self._root.images, name)]
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(self._row.file), name))
+        found = [(self._root.path, beside), (self._root.path, name)]
+        top, _, rest = name.partition("/")
+        if rest and top == self._root.path.name:
+            found.append((self._root.path, rest))
+        return [(folder, below) for folder, below in found if not below.startswith("..")]
+
+    def _encode_frame(self, image: Image) -> bytes:
         scaled = scale_down(image, self._options.max_side)
         return encode(scaled, self._options.image_format, quality=self._options.quality)
 
-    def _add(self, data: bytes) -> str:
-        path = f"{self._name}.{len(self.encoded)}.{self._options.image_format}"
+    def _add(self, path: str, data: bytes) -> str:
         self.encoded[path] = data
         return path
+
+
+@lru_cache(maxsize=NUM_REMEMBERED)
+def _encoded(path: Path, options: Options) -> Encoded:
+    return reencode(path, **options.encoding)
+
+
+@lru_cache(maxsize=4)
+def _table(path: Path) -> Table:
+    return open_table(path)
+
+
+def _image_path(split: str, name: str, suffix: str) -> str:
+    name = _FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
+    if name.rpartition(".")[2].lower() not in _SUFFIXES[suffix]:
+        name = f"{name}.{suffix}"
+    return name if name.startswith(f"{split}/") else f"{split}/{name}"
+
+
+def _data_of(uri: str) -> bytes:
+    """The bytes of a `data:` URI (RFC 2397)."""
+    head, comma, body = uri[5:].partition(",")
+    try:
+        if comma and head.endswith(";base64"):
+            return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise DataError(f"its image is a data: URI that is not base64 ({error})") from error
+    if not comma:
+        raise DataError("its image is a data: URI without data")
+    return unquote_to_bytes(body)

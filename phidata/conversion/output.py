@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from phidata.conversion.journal import Header, Journal
 from phidata.conversion.outcome import Written
 from phidata.errors import DataError, UsageError
-from phidata.storage.folder import FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.ledger import LEDGER
 from phidata.storage.manifest import read_manifest
+from phidata.storage.shape import Shape
 from phidata.storage.sink import remove_temporaries
+from phidata.storage.tree import files_below
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNPACKED = ".source"  # where an archive is unpacked while its rows are converted
+_STAGED = ".images"  # where images lie until they are in shards
+_OURS = {  # names of files by their depth
+    1: (FAILURES, LEDGER, CARD, "dataset_dict.json", "*_*.jsonl", "*-?????-of-?????.tar"),
+    2: ("state.json", "dataset_info.json", "*-?????-of-?????.parquet", "*-?????-of-?????.arrow"),
+}
 
 
 class Output:
     """A folder that this process alone writes, for as long as its journal is open. Made by `claimed`."""
 
-    def __init__(self, root: Path, journal: Journal) -> None:
+    def __init__(self, root: Path, journal: Journal, shape: Shape) -> None:
         self.root = root
-        self.images = root / IMAGES
+        self.images = root / (IMAGES if shape == "images-jsonl" else _STAGED)
         self.unpacked = root / _UNPACKED
         self.journal = journal
 
@@ -35,7 +43,7 @@ class Output:
         if anew or self.journal.header is None:
             self.journal.start(header)
         if len(self.journal) == 0:
-            self._remove_data(header.converter)
+            self._remove_data()
         remove_temporaries(self.root)
         self.images.mkdir(exist_ok=True)
 
@@ -47,26 +55,34 @@ class Output:
                 return False
         return True
 
-    def remove_images(self, name: str) -> None:
-        """Remove what a row that failed may have left: images called `<name>.<k>.jpg` or png."""
-        path = self.images / name
-        own = re.compile(re.escape(path.name) + r"\.\d+\.(jpg|png)")
-        if path.parent.is_dir():
-            for image in path.parent.iterdir():
-                if own.fullmatch(image.name):
-                    image.unlink()
+    def remove_unnamed(self, named: Set[str]) -> None:
+        """Remove the images that no row names: what rows have left that failed after an earlier run had begun them."""
+        for parts in files_below(self.images):
+            if "/".join(parts) not in named:
+                self.images.joinpath(*parts).unlink()
 
-    def _remove_data(self, converter: str) -> None:
-        (self.root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
-        (self.root / FAILURES).unlink(missing_ok=True)
-        for lines in self.root.glob(f"{converter}_*.jsonl"):
-            lines.unlink()
-        if self.images.exists():
+    def finish(self) -> None:
+        """Remove what only an unfinished conversion needs; the journal last."""
+        if self.images.name == _STAGED:
             shutil.rmtree(self.images)
+        self.journal.remove()
+
+    def _remove_data(self) -> None:
+        """Remove what a conversion has written here, in whatever shape, and nothing else."""
+        (self.root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
+        for folder in (IMAGES, _STAGED):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+        for parts in files_below(self.root):
+            if len(parts) <= 2 and any(fnmatchcase(parts[-1], pattern) for pattern in _OURS[len(parts)]):
+                self.root.joinpath(*parts).unlink()
+        for entry in self.root.iterdir():
+            if entry.is_dir() and entry.name != _UNPACKED:
+                with suppress(OSError):  # it is not empty
+                    entry.rmdir()
 
 
 @contextmanager
-def claimed(root: Path, header: Header, *, overwrite: bool) -> Iterator[Output]:
+def claimed(root: Path, header: Header, shape: Shape, *, overwrite: bool) -> Iterator[Output]:
     """Take an output folder for this process alone; nothing of the data in it is touched yet.
 
     It may be new, empty, or an unfinished conversion with the same header; with `overwrite` any conversion by the same
@@ -83,7 +99,7 @@ def claimed(root: Path, header: Header, *, overwrite: bool) -> Iterator[Output]:
     try:
         _check_same(root, journal.header, header, overwrite=overwrite)
         shutil.rmtree(root / _UNPACKED, ignore_errors=True)
-        yield Output(root, journal)
+        yield Output(root, journal, shape)
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,16 @@ class HubFile:
 
 
 @dataclass(frozen=True)
+class HubFiles:
+    """Files in a data set repository, by patterns such as `nlvr2/*.parquet`; `*` also stands for slashes."""
+
+    repo_id: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class HubCopy:
-    """The local copy of a hub file, and the commit that it is from."""
+    """The local copy of a hub file, or the folder of several, and the commit that it is from."""
 
     path: Path
     revision: str
@@ -40,6 +50,26 @@ def fetch(file: HubFile) -> HubCopy:
     set or file.
     """
     from huggingface_hub import hf_hub_download
+
+    with _hub_errors(file.repo_id, file.filename):
+        path = Path(hf_hub_download(file.repo_id, file.filename, repo_type="dataset"))
+    return HubCopy(path, revision=path.relative_to(_snapshots(path)).parts[0])
+
+
+def fetch_all(files: HubFiles) -> HubCopy:
+    """Return the folder with the cached copies of files, downloaded when they are not there; as `fetch` else.
+
+    The folder may hold other files of the repository: go by the patterns.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(files.repo_id, " ".join(files.patterns)):
+        path = Path(snapshot_download(files.repo_id, repo_type="dataset", allow_patterns=list(files.patterns)))
+    return HubCopy(path, revision=path.name)
+
+
+@contextmanager
+def _hub_errors(repo_id: str, what: str) -> Iterator[None]:
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -50,16 +80,15 @@ def fetch(file: HubFile) -> HubCopy:
 
     remedy = "pass --source DIR or ARCHIVE to read a local copy"
     try:
-        path = Path(hf_hub_download(file.repo_id, file.filename, repo_type="dataset"))
+        yield
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"the hub has no data set {file.repo_id} that you may read; {remedy}") from error
+        raise UsageError(f"the hub has no data set {repo_id} that you may read; {remedy}") from error
     except RemoteEntryNotFoundError as error:
-        raise UsageError(f"the hub's data set {file.repo_id} has no file {file.filename}; {remedy}") from error
+        raise UsageError(f"the hub's data set {repo_id} has no file {what}; {remedy}") from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
         raise DataError(
-            f"{file.filename} of {file.repo_id} is not in the hub's cache and can not be downloaded now; {remedy}"
+            f"{what} of {repo_id} is not in the hub's cache and can not be downloaded now; {remedy}"
         ) from error
-    return HubCopy(path, revision=path.relative_to(_snapshots(path)).parts[0])
 
 
 def _snapshots(path: Path) -> Path:

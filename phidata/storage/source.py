@@ -1,89 +1,141 @@
-"""Where rows come from: a folder, an archive, or a file on the hub."""
+"""Where rows come from: a folder, an archive, one data file, or files on the hub."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from phidata.errors import PhidataError, UsageError
 from phidata.storage.archive import unpack
-from phidata.storage.hub import HubFile, fetch, is_repo_id
+from phidata.storage.hub import HubFile, HubFiles, fetch, fetch_all, is_repo_id
 from phidata.storage.manifest import Identity
+from phidata.storage.tree import files_below
 
 CHUNK_BYTES = 1 << 20
+DATA_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A local folder or archive.
+    """A local folder, archive or data file.
 
     `name` is what messages call it. `identity` is what tells it from another source wherever it lies: nothing but its
-    kind for a folder, the sha256 of an archive, the commit of a hub file.
+    kind for a folder, the sha256 of an archive or a data file, the commit of hub files. `patterns` limit a folder to
+    some of its files.
     """
 
     path: Path
     name: str
     identity: Identity
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies, when what it is made of has no other identity: a folder, or beside a data file."""
+        if self.identity["kind"] == "folder":
+            return self.path.resolve()
+        return self.path.resolve().parent if self.identity["kind"] == "file" else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """The folder that a converter reads: a source folder, or an unpacked archive under the archive's name."""
+    """The folder that a converter reads: a source folder, an unpacked archive, or where the one data file lies.
+
+    `name` is what messages call it. `file` is the one data file, when the source is one. `images` is the folder below
+    which image paths start, when the user gave one.
+    """
 
     path: Path
     name: str
+    file: str | None = None
+    patterns: tuple[str, ...] = ()
+    images: Path | None = None
+
+    def files(self, *suffixes: str) -> list[str]:
+        """The files of the source as paths below `path`, sorted; with suffixes (`.json`) only those, in any case.
+
+        Of a source that is one data file it is that file alone, whatever lies beside it.
+        """
+        if self.file is not None:
+            found = [self.file]
+        else:
+            found = ["/".join(parts) for parts in files_below(self.path)]
+            if self.patterns:
+                found = [file for file in found if any(fnmatchcase(file, pattern) for pattern in self.patterns)]
+        return [file for file in found if not suffixes or file.lower().endswith(suffixes)]
 
 
-def find_source(source: str | Path | None, default: HubFile) -> Source:
-    """Find the folder or archive that `source` names, or download the hub file that it or `default` names.
+def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) -> Source:
+    """Find what `source` names, or download what it names on the hub; without one, the first that is known.
 
-    A hub id such as `sayakpaul/ucf101-subset` stands for the file of that repository that is called as the default's.
-    Raises UsageError when there is none, DataError when the default can not be had now.
+    A hub id such as `sayakpaul/ucf101-subset` stands for the files of that repository that are known, and when it is
+    another repository for those that are called as in the first known one. Raises UsageError when there is none,
+    DataError when the hub's can not be had now.
     """
     if source is None:
-        return _hub_source(default)
+        if not known:
+            raise UsageError("nothing to read: this converter has no data set of its own on the hub; pass --source")
+        return _hub_source(known[0])
     path = Path(source)
     if path.is_dir():
         return Source(path=path, name=str(path), identity={"kind": "folder"})
     if path.is_file():
-        identity: Identity = {"kind": "archive", "sha256": _sha256(path), "bytes": path.stat().st_size}
+        kind = "file" if path.suffix.lower() in DATA_SUFFIXES else "archive"
+        identity: Identity = {"kind": kind, "sha256": _sha256(path), "bytes": path.stat().st_size}
         return Source(path=path, name=str(path), identity=identity)
-    if not is_repo_id(str(source)) or Path(path.parts[0]).is_dir():
-        raise UsageError(f"no source {source}; give a folder, a tar or zip archive, or a data set id of the hub")
+    if path.exists():
+        raise UsageError(f"{source} is neither a regular file nor a folder; give a folder, an archive or a data file")
+    if not is_repo_id(str(source)) or Path(path.parts[0]).is_dir() or not known:
+        raise UsageError(
+            f"no source {source}; give a folder, a tar or zip archive, a data file, or a data set id of the hub"
+        )
     try:
-        return _hub_source(HubFile(str(source), default.filename))
+        return _hub_source(_of_repository(str(source), known))
     except PhidataError as error:
         raise UsageError(f"{source} is no file or folder here, and {error}") from error
 
 
 @contextmanager
-def opened(source: Source, unpack_to: Path) -> Iterator[Root]:
+def opened(source: Source, unpack_to: Path, *, images: Path | None = None) -> Iterator[Root]:
     """Give the folder to read; an archive is unpacked to `unpack_to`, which is removed at the end."""
     if source.path.is_dir():
-        yield Root(path=source.path, name=source.name)
+        yield Root(path=source.path.resolve(), name=source.name, patterns=source.patterns, images=images)
+        return
+    if source.identity["kind"] == "file":
+        yield Root(path=source.path.resolve().parent, name=source.name, file=source.path.name, images=images)
         return
     shutil.rmtree(unpack_to, ignore_errors=True)
     try:
         unpack(source.path, unpack_to)
-        yield Root(path=unpack_to, name=source.name)
+        yield Root(path=unpack_to.resolve(), name=source.name, images=images)
     finally:
         shutil.rmtree(unpack_to, ignore_errors=True)
 
 
-def _hub_source(file: HubFile) -> Source:
-    copy = fetch(file)
-    identity: Identity = {
-        "kind": "hub",
-        "repo_id": file.repo_id,
-        "file": file.filename,
-        "revision": copy.revision,
-        "sha256": _sha256(copy.path),
-    }
-    return Source(path=copy.path, name=f"{file.repo_id}/{file.filename}", identity=identity)
+def _of_repository(repo_id: str, known: Sequence[HubFile | HubFiles]) -> HubFile | HubFiles:
+    for place in known:
+        if place.repo_id == repo_id:
+            return place
+    first = known[0]
+    if isinstance(first, HubFile):
+        return HubFile(repo_id, first.filename)
+    return HubFiles(repo_id, first.patterns)
+
+
+def _hub_source(place: HubFile | HubFiles) -> Source:
+    identity: Identity = {"kind": "hub", "repo_id": place.repo_id}
+    if isinstance(place, HubFile):
+        copy = fetch(place)
+        identity |= {"file": place.filename, "revision": copy.revision, "sha256": _sha256(copy.path)}
+        return Source(path=copy.path, name=f"{place.repo_id}/{place.filename}", identity=identity)
+    copy = fetch_all(place)
+    identity |= {"files": " ".join(place.patterns), "revision": copy.revision}
+    return Source(path=copy.path, name=place.repo_id, identity=identity, patterns=place.patterns)
 
 
 def _sha256(path: Path) -> str:
