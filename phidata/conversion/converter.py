@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from phidata.conversion.media import Media
@@ -129,13 +134,46 @@ class Converter(Protocol[RowT]):
 
 
 def find_converter(name: str) -> Converter[Row]:
-    """Load the converter that is registered as `name`. Raises UsageError naming the nearest there is."""
+    """Load the converter that is registered as `name`, or the object `converter` of a module that is not registered,
+    given as `package.module` or as a file `module.py`.
+
+    Raises UsageError naming the nearest there is, and for a module that can not be loaded or has no converter.
+    """
     registered = registered_converters()
-    if name not in registered:
-        near = get_close_matches(name, registered, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(map(repr, registered))
-        raise UsageError(f"no converter {name!r}; {hint} (`phidata formats` lists them)")
-    converter: Converter[Row] = registered[name].load()
+    if name in registered:
+        return _checked(name, _loaded(name, registered[name].load))
+    if name.endswith(".py"):
+        return _checked(name, _loaded(name, lambda: _load_file(Path(name).resolve()).converter))
+    if "." in name:
+        return _checked(name, _loaded(name, lambda: import_module(name).converter))
+    near = get_close_matches(name, registered, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(map(repr, registered))
+    raise UsageError(f"no converter {name!r}; {hint} (`phidata formats` lists them)")
+
+
+def _loaded(name: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except (ImportError, SyntaxError, AttributeError, OSError) as error:
+        raise UsageError(f"converter {name!r} can not be loaded ({type(error).__name__}: {error})") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    """The module in a file, under a name of its own, so that its rows can be sent to worker processes and back."""
+    name = f"phidata_converter_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _checked(name: str, found: Any) -> Converter[Row]:
+    if not isinstance(getattr(found, "about", None), About):
+        raise UsageError(f"converter {name!r} has no `about` that is a phidata.conversion.About")
+    converter: Converter[Row] = found
     return converter
 
 

@@ -101,14 +101,17 @@ def convert(
         options=options,
         on_error=on_error,
     )
+    return carry_out(request, Path(out), max_failures=max_failures, jobs=jobs, overwrite=overwrite)
+
+
+def carry_out(
+    request: Request, out: Path, *, max_failures: int = 0, jobs: int | None = None, overwrite: bool = False
+) -> Manifest:
+    """Do what was requested; see `convert`."""
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; at least one process has to convert")
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
-    return _run(request, Path(out), max_failures=max_failures, jobs=jobs or _num_cpus(), overwrite=overwrite)
-
-
-def _run(request: Request, out: Path, *, max_failures: int, jobs: int, overwrite: bool) -> Manifest:
     header = _header(request)
     with (
         claimed(out, header, request.shape, overwrite=overwrite) as output,
@@ -118,7 +121,7 @@ def _run(request: Request, out: Path, *, max_failures: int, jobs: int, overwrite
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
         job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
-        _convert_rows(output, listing, job, jobs)
+        _convert_rows(output, listing, job, jobs or _num_cpus())
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
     _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)
@@ -180,7 +183,7 @@ def _header(request: Request) -> Header:
         versions[package] = version(package)
     folder, images = request.source.folder, request.images
     return Header(
-        converter=request.name,
+        converter=request.converter.about.name,
         options=request.recorded_options(),
         source=request.source.identity,
         folder=str(folder) if folder else None,
