@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -149,12 +148,9 @@ class ConversationData(Sequence[Conversation]):
 
 
 def _decoded(data: bytes, name: str) -> Image:
-    from PIL import Image
-
-    from phidata.media.images import UNDECODABLE
+    from phidata.media.images import decode_rgb
 
     try:
-        with Image.open(BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (*UNDECODABLE, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: this image can not be decoded ({error}); replace it or drop its row") from error
+        return decode_rgb(data)
+    except DataError as error:
+        raise DataError(f"{name}: {error}; replace it or drop its row") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from phidata.errors import DataError, UsageError
-from phidata.storage.shape import Shape
+from phidata.storage.shape import SUFFIXES, Shape
+from phidata.storage.shard_names import find_shards
 
 IMAGES = "images"
 MANIFEST = "manifest.json"
@@ -18,12 +21,16 @@ FAILURES = "failures.jsonl"
 @dataclass(frozen=True, kw_only=True)
 class DataFolder:
     """One data set on disk: the files of each split in the order of their rows (one jsonl file, or shards), and the
-    folder below which image paths start where images are files (shape images-jsonl)."""
+    folder below which image paths start where images are files (shape images-jsonl).
+
+    `counts` has the number of rows of each file, for the splits of which the manifest tells.
+    """
 
     root: Path
     shape: Shape
     files: dict[str, tuple[Path, ...]]
     images: Path
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Path]:
@@ -39,10 +46,11 @@ class DataFolder:
 
 
 def open_folder(path: str | Path) -> DataFolder:
-    """Read the layout of a data folder; the files themselves are not opened.
+    """Read the layout of a data folder, from its manifest where it has one, else from the names of its files; the
+    files themselves are not opened.
 
     Raises UsageError when there is no such folder or no data in it, DataError when a conversion into it has not
-    finished.
+    finished, when a shard is missing and when its manifest is none.
     """
     root = Path(path)
     if not root.exists():
@@ -53,22 +61,18 @@ def open_folder(path: str | Path) -> DataFolder:
         raise DataError(
             f"{root} is an unfinished conversion; run the same `phidata convert` command again to finish it"
         )
-    files = sorted(file for file in root.glob("*_*.jsonl") if file.name != FAILURES and not file.name.startswith("."))
-    splits: dict[str, Path] = {}
-    for file in files:
-        split = file.stem.rpartition("_")[2]
-        if split in splits:
-            names = f"{splits[split].name} and {file.name}"
-            raise UsageError(f"{root} has two files for split {split!r}: {names}; keep one data set a folder")
-        splits[split] = file
-    if not splits:
-        raise UsageError(f"{root} holds no <name>_<split>.jsonl; it is not a data folder")
+    layout = _read_layout(root)
+    if layout is None or layout.shape == "images-jsonl":
+        shape, files = _look_around(root, layout)
+    else:
+        shape, files = layout.shape, layout.files(root)
     images = root / IMAGES
     return DataFolder(
         root=root,
-        shape="images-jsonl",
-        files={split: (file,) for split, file in splits.items()},
+        shape=shape,
+        files=files,
         images=images if images.is_dir() else root,
+        counts={} if layout is None else layout.counts(),
     )
 
 
@@ -78,3 +82,79 @@ def image_file(images: Path, path: str) -> Path:
     if not parts[0] or ".." in parts or "\\" in path or "\0" in path:
         raise DataError(f"image path {path!r} leads out of {images}; paths are relative, without '..'")
     return images.joinpath(*parts)
+
+
+class _File(msgspec.Struct):
+    name: str
+    rows: int
+
+
+class _Split(msgspec.Struct):
+    files: list[_File] = []
+
+
+class _Layout(msgspec.Struct):
+    """What the manifest says of where things lie."""
+
+    shape: Shape = "images-jsonl"
+    splits: dict[str, _Split] = {}
+
+    def files(self, root: Path) -> dict[str, tuple[Path, ...]]:
+        for split in self.splits.values():
+            for file in split.files:
+                if not (root / file.name).is_file():
+                    raise DataError(f"{root} lacks {file.name}, which its manifest names; copy it there")
+        return {name: tuple(root / file.name for file in split.files) for name, split in self.splits.items()}
+
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(file.rows for file in split.files) for name, split in self.splits.items()}
+
+
+def _read_layout(root: Path) -> _Layout | None:
+    manifest = root / MANIFEST
+    if not manifest.is_file():
+        return None
+    try:
+        return msgspec.json.decode(manifest.read_bytes(), type=_Layout)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{manifest} is not the manifest of a conversion ({error}); convert again, or remove it"
+        ) from error
+
+
+def _look_around(root: Path, layout: _Layout | None) -> tuple[Shape, dict[str, tuple[Path, ...]]]:
+    """The shape and the files of a folder by their names: jsonl files, else shards."""
+    if lines := _jsonl_files(root, layout):
+        return "images-jsonl", lines
+    found: dict[Shape, dict[str, tuple[Path, ...]]] = {
+        shape: files for shape in SUFFIXES if (files := find_shards(root, shape))
+    }
+    if not found:
+        raise UsageError(_no_data(root))
+    if len(found) > 1:
+        raise UsageError(f"{root} holds shards of {' and '.join(found)}; keep one data set a folder")
+    return next(iter(found.items()))
+
+
+def _no_data(root: Path) -> str:
+    for suffix in SUFFIXES.values():
+        if odd := sorted(root.glob(f"*.{suffix}")):
+            return (
+                f"{odd[0]} is not called as a shard is, such as train-00000-of-00001.{suffix}; "
+                "rename it, or give the file instead of its folder"
+            )
+    return f"{root} holds no <name>_<split>.jsonl; it is not a data folder"
+
+
+def _jsonl_files(root: Path, layout: _Layout | None) -> dict[str, tuple[Path, ...]]:
+    names = {file.name: split for split, ledger in layout.splits.items() for file in ledger.files} if layout else {}
+    splits: dict[str, tuple[Path, ...]] = {}
+    for file in sorted(root.glob("*_*.jsonl")):
+        if file.name == FAILURES or file.name.startswith("."):
+            continue
+        split = names.get(file.name) or file.stem.rpartition("_")[2]
+        if split in splits:
+            both = f"{splits[split][0].name} and {file.name}"
+            raise UsageError(f"{root} has two files for split {split!r}: {both}; keep one data set a folder")
+        splits[split] = (file,)
+    return splits

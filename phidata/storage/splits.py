@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from phidata.storage.card import data_card
 from phidata.storage.folder import CARD, MANIFEST
 from phidata.storage.manifest import DataFile, Manifest
 from phidata.storage.shape import SHARD_BYTES, Shape, check_data_name, check_split_name
+from phidata.storage.shards import ShardedWriter, ShardFile
 from phidata.storage.sink import new_file
 
 
@@ -32,8 +34,8 @@ def split_writer(shape: Shape, root: Path, *, name: str, split: str, shard_bytes
     """Begin a split from nothing; shards of it that an earlier run has left are removed.
 
     A shard is closed before the row with which its images and rows, counted as JSON, would be more than `shard_bytes`,
-    so that the same rows give the same shards, byte for byte. Memory: a row group of about a megabyte, whatever the
-    size of the split.
+    so that the same rows give the same shards, byte for byte. Memory: one batch of rows, about a megabyte,
+    whatever the size of the split.
     """
     check_data_name(name)
     check_split_name(split)
@@ -41,13 +43,47 @@ def split_writer(shape: Shape, root: Path, *, name: str, split: str, shard_bytes
         from phidata.storage.images_jsonl import ImagesJsonlWriter
 
         return ImagesJsonlWriter(root, name=name, split=split)
-    raise NotImplementedError(f"{shape}, {shard_bytes}")
+    return ShardedWriter(root, shape, split, shard_bytes=shard_bytes, begin=_begin_shard(shape))
 
 
 def finish_folder(root: Path, manifest: Manifest) -> None:
-    """Write what makes a folder of finished splits whole: its card, and last its manifest."""
-    with new_file(root / CARD) as file:
-        file.write(data_card(manifest).encode())
+    """Write what makes a folder of finished splits whole: its card, what the shape's reader wants, its manifest."""
+    files = {CARD: data_card(manifest).encode(), **companions(manifest)}
+    for name, content in files.items():
+        with new_file(root / name) as file:
+            file.write(content)
     os.sync()  # images take their names without waiting for the disk: one wait for all of them is enough
     with new_file(root / MANIFEST) as file:
         file.write(manifest.to_json())
+
+
+def companions(manifest: Manifest) -> dict[str, bytes]:
+    """What lies beside the files of rows for the sake of `datasets.load_from_disk`, by path; it follows from them."""
+    if manifest.shape != "arrow":
+        return {}
+    from phidata.storage.arrow import folder_files, state_files
+
+    return folder_files(list(manifest.splits)) | {
+        f"{split}/{name}": content
+        for split, ledger in manifest.splits.items()
+        for name, content in state_files(split, ledger.files).items()
+    }
+
+
+def shape_versions(shape: Shape) -> dict[str, str]:
+    """The versions of the libraries that decide the bytes of this shape's files, for the manifest."""
+    return {"pyarrow": version("pyarrow")} if shape in ("arrow", "parquet") else {}
+
+
+def _begin_shard(shape: Shape) -> Callable[[Path], ShardFile]:
+    if shape == "webdataset":
+        from phidata.storage.webdataset import WebDatasetShardFile
+
+        return WebDatasetShardFile
+    if shape == "arrow":
+        from phidata.storage import arrow
+
+        return arrow.begin_shard
+    from phidata.storage import parquet
+
+    return parquet.begin_shard

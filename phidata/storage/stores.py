@@ -4,22 +4,61 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phidata.errors import UsageError
 from phidata.storage.folder import IMAGES, DataFolder
 from phidata.storage.rows import RowStore
+from phidata.storage.shape import SUFFIXES
+from phidata.storage.sharded import Shard, ShardedRows
 
 
 def open_split(folder: DataFolder, split: str, *, images: str | Path | None = None) -> RowStore:
-    """Open one split of a data folder. Raises UsageError when there is no such split."""
-    from phidata.storage.jsonl import JsonlRows
+    """Open one split of a data folder.
 
+    `images` is the folder below which image paths start, where images are files; by default the data folder's own.
+    Raises UsageError when there is no such split, DataError for a file that is damaged or not phidata's.
+    """
     files = folder.split(split)
-    return JsonlRows(files[0], Path(images) if images is not None else folder.images)
+    if folder.shape == "images-jsonl":
+        return open_jsonl(files[0], Path(images) if images is not None else folder.images)
+    _refuse_images(files[0], images)
+    path = files[0] if len(files) == 1 else files[0].parent
+    return ShardedRows(path, files, open_shard, counts=folder.counts.get(split))
 
 
 def open_file(path: Path, *, images: str | Path | None = None) -> RowStore:
-    """Open one file by itself."""
-    from phidata.storage.jsonl import JsonlRows
-
+    """Open one file by itself: a Parquet, Arrow or tar shard by the name's ending, anything else as jsonl."""
+    if path.suffix.removeprefix(".") in SUFFIXES.values():
+        _refuse_images(path, images)
+        return ShardedRows(path, [path], open_shard, counts=None)
     beside = path.parent / IMAGES
     default = beside if beside.is_dir() else path.parent
-    return JsonlRows(path, Path(images) if images is not None else default)
+    return open_jsonl(path, Path(images) if images is not None else default)
+
+
+def open_jsonl(path: Path, images: Path) -> RowStore:
+    """Open a jsonl file whose image paths start in a folder."""
+    from phidata.storage.jsonl import JsonlRows
+
+    return JsonlRows(path, images)
+
+
+def open_shard(path: Path) -> Shard:
+    """Open one shard, of the shape that its name tells."""
+    if path.suffix == ".tar":
+        from phidata.storage.webdataset import WebDatasetShard
+
+        return WebDatasetShard(path)
+    from phidata.storage.column_rows import ColumnRows
+
+    if path.suffix == ".arrow":
+        from phidata.storage.arrow import ArrowGroups
+
+        return ColumnRows(ArrowGroups(path))
+    from phidata.storage.parquet import ParquetGroups
+
+    return ColumnRows(ParquetGroups(path))
+
+
+def _refuse_images(path: Path, images: str | Path | None) -> None:
+    if images is not None:
+        raise UsageError(f"{path} holds its images itself; leave out the image folder {images}")

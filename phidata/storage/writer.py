@@ -19,9 +19,9 @@ from phidata.storage.image_list import ImageList, joined
 from phidata.storage.ledger import OUTCOMES, LedgerLine, Outcome, sums, write_ledger
 from phidata.storage.manifest import FORMAT_VERSION, DataFile, Identity, Manifest, RowLedger, SplitLedger
 from phidata.storage.shape import SHARD_BYTES, Shape
-from phidata.storage.splits import SplitWriter, finish_folder, split_writer
+from phidata.storage.splits import SplitWriter, finish_folder, shape_versions, split_writer
 
-__all__ = ["DatasetWriter", "SplitWriter", "finish_folder", "split_writer"]
+__all__ = ["DatasetWriter", "SplitWriter", "finish_folder", "shape_versions", "split_writer"]
 
 
 class DatasetWriter:
@@ -72,7 +72,7 @@ class DatasetWriter:
             name=name,
             converter=converter,
             shape=shape,
-            versions=dict(versions),
+            versions={**versions, **shape_versions(shape)},
             options=dict(options or {}),
             source=source or {"kind": "folder"},
             rows=RowLedger(rows_in=0, written=0, skipped=0, failed=0, skip_reasons={}),

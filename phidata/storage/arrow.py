@@ -1,0 +1,90 @@
+"""Arrow shards: IPC streams of record batches, as `datasets.load_from_disk` maps them into memory; not compressed,
+because a compressed stream would be unpacked into memory as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from phidata.errors import DataError
+from phidata.storage.batches import BatchShardFile
+from phidata.storage.columns import FEATURES, SCHEMA, check_columns
+from phidata.storage.manifest import DataFile
+
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+BATCH_BYTES = 1 << 20
+
+
+def begin_shard(folder: Path) -> BatchShardFile:
+    """Begin an Arrow shard."""
+    return BatchShardFile(folder, lambda file: pa.ipc.new_stream(file, SCHEMA), batch_bytes=BATCH_BYTES)
+
+
+class ArrowGroups:
+    """The record batches of one Arrow shard, mapped into memory: only what is asked for is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._batches = _batches(path)
+        self.bounds = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def text(self, group: int) -> pa.RecordBatch:
+        return self._batches[group]
+
+    def images(self, group: int) -> pa.RecordBatch:
+        return self._batches[group]
+
+    def knows_missing(self) -> bool:
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ArrowGroups, (self.path,)
+
+
+def state_files(split: str, files: Sequence[DataFile]) -> dict[str, bytes]:
+    """What `datasets.load_from_disk` wants beside the shards of a split, by the files' names."""
+    fingerprint = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:16]
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": Path(file.name).name} for file in files],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": split,
+    }
+    info = {"features": FEATURES}
+    return {name: _json(value) for name, value in (("state.json", state), ("dataset_info.json", info))}
+
+
+def folder_files(splits: Sequence[str]) -> dict[str, bytes]:
+    """What it wants in the data folder itself."""
+    return {"dataset_dict.json": _json({"splits": list(splits)})}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def _batches(path: Path) -> list[pa.RecordBatch]:
+    try:
+        with pa.memory_map(str(path)) as file:
+            if file.size() < len(END_OF_STREAM) or _tail(path) != END_OF_STREAM:
+                raise DataError(f"{path} is cut short: it does not end as an Arrow stream does; copy it again")
+            with pa.ipc.open_stream(file) as stream:
+                check_columns(stream.schema, path)
+                return list(stream)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} can not be read as an Arrow stream ({error}); copy it again") from error
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-len(END_OF_STREAM), 2)
+        return file.read()

@@ -1,0 +1,71 @@
+"""Parquet shards: zstd, with row groups so small that one row can be read without much more than itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phidata.errors import DataError
+from phidata.storage.batches import BatchShardFile
+from phidata.storage.columns import SCHEMA, check_columns
+
+GROUP_BYTES = 1 << 18  # smaller ones read no faster, and make the footer grow
+
+
+def begin_shard(folder: Path) -> BatchShardFile:
+    """Begin a Parquet shard."""
+    return BatchShardFile(folder, _writer, batch_bytes=GROUP_BYTES)
+
+
+class ParquetGroups:
+    """The row groups of one Parquet shard: texts and images are read apart, and when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} is not a whole Parquet file ({error}); copy it again") from error
+        check_columns(self._file.schema_arrow, path)
+        metadata = self._file.metadata
+        rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        self.bounds = np.cumsum([0, *rows])
+        leaves = [self._file.schema.column(number).path for number in range(len(self._file.schema.names))]
+        self._image_leaves = [leaf for leaf in leaves if leaf.startswith("conversations.") and leaf.endswith(".bytes")]
+        self._text_leaves = [leaf for leaf in leaves if leaf not in self._image_leaves]
+
+    def text(self, group: int) -> pa.RecordBatch:
+        return self._read(group, self._text_leaves)
+
+    def images(self, group: int) -> pa.RecordBatch:
+        return self._read(group, self._image_leaves)
+
+    def knows_missing(self) -> bool:
+        return False  # every image would have to be read
+
+    def _read(self, group: int, leaves: list[str]) -> pa.RecordBatch:
+        try:
+            with self._lock:
+                table = self._file.read_row_group(group, columns=leaves, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.path} is damaged in row group {group} ({error}); copy it again") from error
+        return table.combine_chunks().to_batches()[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParquetGroups, (self.path,)
+
+
+def _writer(file: pa.PythonFile) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        file,
+        SCHEMA,
+        compression="zstd",
+        use_dictionary=["source"],
+        write_statistics=False,  # they would repeat texts and pictures in the footer
+    )
