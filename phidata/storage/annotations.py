@@ -12,6 +12,8 @@ import msgspec
 from phidata.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
+_WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_HEAD_BYTES = 1 << 12
 
 
 class Record(NamedTuple):
@@ -21,47 +23,150 @@ class Record(NamedTuple):
     data: bytes
 
 
-def json_records(path: Path) -> Iterator[Record]:
+class Entry(NamedTuple):
+    """One JSON object of a file and the line on which it begins; `problem` says why there is none, then it is empty."""
+
+    line: int
+    value: dict[str, Any]
+    problem: str | None = None
+
+
+def json_records(path: Path, key: str | None = None) -> Iterator[Record]:
     """The records of a file of JSON lines, or the elements of a file that is one JSON list, whatever it is called.
 
-    Blank lines are passed over. What stands in a record is not looked at. Raises DataError naming the file for a list
-    that is not JSON to its end.
+    With a key those of the list that the document has under it. A file that is one object on several lines is one
+    record. Blank lines are passed over. What stands in a record is not looked at. Raises DataError naming the file when
+    it is UTF-16, is a list that is not JSON to its end, or has no list under the key.
     """
     with path.open("rb") as file:
-        first = file.read(len(_BOM))
-        start = len(_BOM) if first == _BOM else 0
-        file.seek(start)
-        head = file.read(64).lstrip()
-        file.seek(start)
-        if head.startswith(b"["):
-            yield from _elements(path)
-            return
-        for number, line in enumerate(file, start=1):
-            if data := line.strip():
-                yield Record(number, data)
+        head = file.read(_HEAD_BYTES)
+    check_encoding(path, head)
+    start = len(_BOM) if head.startswith(_BOM) else 0
+    text = head[start:].lstrip()
+    if key is not None:
+        yield from _elements(path, key)
+    elif text.startswith(b"["):
+        yield from _elements(path, None)
+    elif text.startswith(b"{") and not _ends_with_line(path, start) and is_json(path):
+        yield Record(1, path.read_bytes()[start:].strip())
+    else:
+        with path.open("rb") as file:
+            file.seek(start)
+            for number, line in enumerate(file, start=1):
+                if data := line.strip():
+                    yield Record(number, data)
+
+
+def json_objects(path: Path, key: str | None = None) -> Iterator[Entry]:
+    """The records of `json_records`, decoded; one that is no JSON object has a problem instead of a value."""
+    for line, data in json_records(path, key):
+        try:
+            value = msgspec.json.decode(data)
+        except UnicodeDecodeError as error:
+            yield Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
+            continue
+        except msgspec.MsgspecError as error:
+            yield Entry(line, {}, f"it is not JSON ({error}); mend the file")
+            continue
+        if isinstance(value, dict):
+            yield Entry(line, value)
+        else:
+            yield Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
 
 
 def read_json(path: Path) -> Any:
     """One JSON document. Raises DataError naming the file when it is none, is cut short or is not UTF-8."""
-    return _decode(path, path.read_bytes(), Any)
+    data = path.read_bytes()
+    check_encoding(path, data)
+    return _decode(path, data, Any)
 
 
-def _elements(path: Path) -> Iterator[Record]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = len(_BOM) if data[: len(_BOM)] == _BOM else 0
-        line, position = 1, start
-        for raw in _decode(path, data, list[msgspec.Raw]):
-            element = bytes(raw)
-            found = data.find(element, position)
-            line += data[position:found].count(b"\n")
-            yield Record(line, element)
-            line += element.count(b"\n")
-            position = found + len(element)
+def json_keys(path: Path) -> tuple[str, ...]:
+    """The keys of a document that is one object, those of the first record of any other file; nothing decoded else.
+
+    Empty when that is no object. Raises DataError as `json_records` does.
+    """
+    first = next(json_records(path), None)
+    try:
+        return tuple(msgspec.json.decode(first.data, type=dict[str, msgspec.Raw])) if first else ()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ()
 
 
-def _decode(path: Path, data: bytes | mmap.mmap, kind: Any) -> Any:
+def is_json(path: Path) -> bool:
+    """Whether a file is one JSON document."""
+    try:
+        msgspec.json.decode(path.read_bytes().removeprefix(_BOM), type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def check_encoding(path: Path, head: bytes) -> None:
+    """Raise DataError naming the file when its beginning says that it is not UTF-8."""
+    if head[:2] in _WIDE or b"\0" in head[:4]:
+        raise DataError(f"{path.name} is {_WIDE.get(head[:2], 'no text')}, where UTF-8 is expected; save it as UTF-8")
+
+
+def kind_of(value: Any) -> str:
+    """What a decoded value is, for a message: `a list`, `the number 7`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}" if value else "an empty text"
+    if isinstance(value, bytes):
+        return "bytes"
+    names: dict[type, str] = {dict: "an object", list: "a list"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _ends_with_line(path: Path, start: int) -> bool:
+    """Whether the first line of a file is JSON by itself."""
+    with path.open("rb") as file:
+        file.seek(start)
+        first = next((line for line in file if line.strip()), b"")
+    try:
+        msgspec.json.decode(first, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _elements(path: Path, key: str | None) -> Iterator[Record]:
+    data = _mapped(path)
+    line, position = 1, len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    if key is None:
+        elements = _decode(path, data, list[msgspec.Raw])
+    else:
+        inside = bytes(_decode(path, data, dict[str, msgspec.Raw]).get(key, msgspec.Raw(b"null")))
+        found = data.find(inside, position)
+        line += data[position:found].count(b"\n")
+        position = found
+        elements = _decode(path, inside, list[msgspec.Raw], f" under {key!r}")
+    for raw in elements:
+        element = bytes(raw)
+        found = data.find(element, position)
+        line += data[position:found].count(b"\n")
+        yield Record(line, element)
+        line += element.count(b"\n")
+        position = found + len(element)
+
+
+def _mapped(path: Path) -> bytes | mmap.mmap:
+    """A file's bytes, mapped for as long as something refers to them."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+
+
+def _decode(path: Path, data: bytes | mmap.mmap, kind: Any, where: str = "") -> Any:
     view = data[len(_BOM) :] if data[: len(_BOM)] == _BOM else data
     try:
         return msgspec.json.decode(view, type=kind)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path.name} is laid out otherwise than expected{where} ({error})") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} is not JSON to its end ({error}); get it again or mend it") from error

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError, UsageError
-from phidata.storage.annotations import json_records
+from phidata.storage.annotations import check_encoding, json_objects
 
 SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 BATCH_ROWS = 32
+LISTED_ROWS = 1024
+MAX_KEYED_ROWS = 100  # of JSON records, whose keys may differ from one to the next
+
+_ARROW_FILE = b"ARROW1"
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 class Table(Protocol):
@@ -22,12 +30,16 @@ class Table(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Every row with its number, without the bytes of Parquet and Arrow columns, which are read when needed."""
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Every row with its number: all columns that hold no bytes, or only those that are named.
+
+        A row that can not be read is empty here, and `row` says why. Raises DataError naming the file, and the row as
+        far as it is known, when the file is damaged.
+        """
         ...
 
     def row(self, number: int) -> dict[str, Any]:
-        """One row, whole. Cheap when rows are asked for in order."""
+        """One row, whole. Cheap when rows are asked for in order. Raises DataError when it can not be read."""
         ...
 
 
@@ -36,74 +48,231 @@ def open_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return ParquetTable(path)
-    if suffix in (".csv", ".tsv", ".jsonl", ".ndjson", ".json"):
+    if suffix == ".arrow":
+        return ArrowTable(path)
+    if suffix in SUFFIXES:
         return TextTable(path)
     raise UsageError(f"{path.name} is no table; there are {', '.join(SUFFIXES)}")
 
 
-class ParquetTable:
-    """A Parquet file. One batch of rows is in memory at a time."""
+class ColumnTable:
+    """A file of record batches, read forward, one batch in memory at a time.
+
+    Class labels, which the `datasets` library stores as numbers, are given by their names.
+    """
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        self._path = path
+        self.columns: tuple[str, ...] = tuple(schema.names)
+        self._light = [field.name for field in schema if not _holds_bytes(field.type)]
+        self._classes = _class_names(schema)
+        self._reader: Iterator[tuple[int, Any]] | None = None
+        self._batch: Any = None
+        self._start = self._end = 0
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        wanted = [name for name in self._light if columns is None or name in columns]
+        for start, batch in self._guarded(self._batches(0, LISTED_ROWS, wanted)):
+            for index, row in enumerate(batch.to_pylist() if wanted else [{}] * batch.num_rows):
+                yield start + index + 1, self._named(row)
+
+    def row(self, number: int) -> dict[str, Any]:
+        index = number - 1
+        if self._reader is None or index < self._start or index > self._end + LISTED_ROWS:
+            self._reader = self._guarded(self._batches(index, BATCH_ROWS, list(self.columns)))
+            self._start = self._end = 0
+        while index >= self._end:
+            found = next(self._reader, None)
+            if found is None:
+                raise DataError(f"{self._path.name} has no row {number}")
+            self._start, self._batch = found
+            self._end = self._start + self._batch.num_rows
+        return self._named(self._batch.slice(index - self._start, 1).to_pylist()[0])
+
+    def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
+        """Batches of about `num_rows` rows with the index of their first row, from one that holds row `first` or comes
+        before it."""
+        raise NotImplementedError
+
+    def _guarded(self, batches: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+        import pyarrow as pa
+
+        number = 1
+        try:
+            for start, batch in batches:
+                number = start + batch.num_rows + 1
+                yield start, batch
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self._path.name}: row {number} can not be read ({_first_line(error)}); get the file again"
+            ) from error
+
+    def _named(self, row: dict[str, Any]) -> dict[str, Any]:
+        for column, names in self._classes.items():
+            number = row.get(column)
+            if isinstance(number, int):
+                row[column] = names[number] if 0 <= number < len(names) else None
+        return row
+
+
+class ParquetTable(ColumnTable):
+    """A Parquet file."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._path = path
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path.name} is no whole Parquet file ({error}); get it again") from error
-        self.columns = tuple(self._file.schema_arrow.names)
-        schema = self._file.schema
-        leaves = [schema.column(index) for index in range(len(schema))]
-        self._light = [leaf.path for leaf in leaves if not _holds_bytes(leaf)]
-        self._batches: Iterator[Any] | None = None
-        self._batch: Any = None
-        self._start = self._end = 0
+            raise DataError(f"{path.name} is no whole Parquet file ({_first_line(error)}); get it again") from error
+        super().__init__(path, self._file.schema_arrow)
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        number = 0
-        for batch in self._file.iter_batches(batch_size=1024, columns=self._light):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
+    def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
+        metadata = self._file.metadata
+        start, groups = 0, list(range(metadata.num_row_groups))
+        while groups and start + metadata.row_group(groups[0]).num_rows <= first:
+            start += metadata.row_group(groups.pop(0)).num_rows
+        for batch in self._file.iter_batches(batch_size=num_rows, row_groups=groups, columns=columns):
+            yield start, batch
+            start += batch.num_rows
 
-    def row(self, number: int) -> dict[str, Any]:
-        index = number - 1
-        if self._batches is None or index < self._start:
-            self._batches = self._file.iter_batches(batch_size=BATCH_ROWS)
-            self._start = self._end = 0
-        while index >= self._end:
-            self._batch = next(self._batches)
-            self._start, self._end = self._end, self._end + self._batch.num_rows
-        found: dict[str, Any] = self._batch.slice(index - self._start, 1).to_pylist()[0]
-        return found
+
+class ArrowTable(ColumnTable):
+    """An Arrow IPC file or stream."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, self._open(path).schema)
+
+    def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
+        start = 0
+        reader = self._open(self._path)
+        for batch in reader if hasattr(reader, "__iter__") else map(reader.get_batch, range(reader.num_record_batches)):
+            for offset in range(0, batch.num_rows, num_rows):
+                if start + offset + num_rows > first:
+                    yield start + offset, batch.slice(offset, num_rows).select(columns)
+            start += batch.num_rows
+
+    @staticmethod
+    def _open(path: Path) -> Any:
+        import pyarrow as pa
+
+        try:
+            source = pa.memory_map(str(path))
+            if source.read(len(_ARROW_FILE)) == _ARROW_FILE:
+                return pa.ipc.open_file(source)
+            source.seek(max(0, source.size() - len(_END_OF_STREAM)))
+            if source.size() and source.read() != _END_OF_STREAM:
+                raise OSError("it does not end as a stream of record batches does")
+            source.seek(0)
+            return pa.ipc.open_stream(source)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path.name} is no whole Arrow file ({_first_line(error)}); get it again") from error
+
+
+class _Line(NamedTuple):
+    """One row of a text file; `problem` says why it can not be read, then it is empty."""
+
+    number: int
+    value: dict[str, Any]
+    problem: str | None = None
 
 
 class TextTable:
-    """A csv, tsv or JSON file."""
+    """A csv, tsv or JSON file. One row is in memory at a time; going back reads the file anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: dict[int, dict[str, Any]] | None = None
-        first = next(self.rows(), None)
-        self.columns = tuple(first[1]) if first else ()
+        self._lines: Iterator[_Line] | None = None
+        self._last = 0
+        self.columns: tuple[str, ...] = tuple(self._find_columns())
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        if self._path.suffix.lower() in (".csv", ".tsv"):
-            with self._path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, delimiter="\t" if self._path.suffix.lower() == ".tsv" else ",")
-                for row in reader:
-                    yield reader.line_num, row
-            return
-        for line, data in json_records(self._path):
-            yield line, msgspec.json.decode(data)
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, value, _ in self._read():
+            yield number, value if columns is None else {name: value[name] for name in columns if name in value}
 
     def row(self, number: int) -> dict[str, Any]:
-        if self._rows is None:
-            self._rows = dict(self.rows())
-        return self._rows[number]
+        if self._lines is None or number <= self._last:
+            self._lines = self._read()
+        for line in self._lines:
+            self._last = line.number
+            if line.number == number:
+                if line.problem is not None:
+                    raise DataError(line.problem)
+                return line.value
+        self._lines = None
+        raise DataError(f"{self._path.name} has no row that begins on line {number}")
+
+    def _find_columns(self) -> dict[str, None]:
+        if self._path.suffix.lower() in _SEPARATORS:
+            return dict.fromkeys(next(self._records(), (0, []))[1])
+        return dict.fromkeys(name for line in islice(self._read(), MAX_KEYED_ROWS) for name in line.value)
+
+    def _read(self) -> Iterator[_Line]:
+        if self._path.suffix.lower() not in _SEPARATORS:
+            for entry in json_objects(self._path):
+                yield _Line(*entry)
+            return
+        records = self._records()
+        header = next(records, (0, []))[1]
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise DataError(f"{self._path.name}:1: two columns are called {twice!r}; rename one")
+        for number, fields in records:
+            if isinstance(fields, str):
+                yield _Line(number, {}, f"it is no row of the table ({fields}); mend the file")
+            elif len(fields) != len(header):
+                yield _Line(number, {}, f"it has {len(fields)} fields, the header has {len(header)}; mend the file")
+            else:
+                yield _Line(number, dict(zip(header, fields, strict=True)))
+
+    def _records(self) -> Iterator[tuple[int, list[str] | Any]]:
+        """The line on which each record begins, and its fields, or what is wrong with it; blank lines left out."""
+        with self._path.open("rb") as file:
+            check_encoding(self._path, file.read(4))
+            file.seek(0)
+            reader = csv.reader(self._decoded(file), delimiter=_SEPARATORS[self._path.suffix.lower()], strict=True)
+            while True:
+                number = reader.line_num + 1
+                try:
+                    if fields := next(reader):
+                        yield number, fields
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield number, str(error)
+
+    def _decoded(self, lines: Iterator[bytes]) -> Iterator[str]:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{self._path.name}:{number}: byte 0x{line[error.start]:02x} is not UTF-8; save the file as UTF-8"
+                ) from error
 
 
-def _holds_bytes(leaf: Any) -> bool:
-    return bool(leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type == "NONE")
+def _holds_bytes(kind: Any) -> bool:
+    """Whether there are bytes in a column of this Arrow type."""
+    import pyarrow as pa
+
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(is_bytes) or any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _class_names(schema: Any) -> dict[str, list[str]]:
+    """The names of the classes of each column that holds class labels, from what `datasets` writes into a schema."""
+    try:
+        stored = msgspec.json.decode((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = stored["info"]["features"]
+        return {
+            name: list(feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+        return {}  # another program's schema
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error).strip().partition("\n")[0]) or type(error).__name__
