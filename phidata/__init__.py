@@ -18,34 +18,62 @@ from phidata.records import Conversation, Turn
 
 if TYPE_CHECKING:
     from phidata.conversion import Manifest, convert
+    from phidata.curation import Deduplicated, Divided, Merged, dedup, merge, split
     from phidata.diagnostics import Diagnostic
     from phidata.loading import ConversationData, load
+    from phidata.previewing import Page, preview
+    from phidata.statistics import Statistics, stats
     from phidata.validation import Report, validate
+    from phidata.verification import Verification, verify
 
 __version__ = "0.1.0"
 __all__ = [
     "Conversation",
     "ConversationData",
     "DataError",
+    "Deduplicated",
     "Diagnostic",
+    "Divided",
     "Manifest",
+    "Merged",
+    "Page",
     "PhidataError",
     "Report",
+    "Statistics",
     "Turn",
     "UsageError",
+    "Verification",
     "convert",
+    "dedup",
     "load",
+    "merge",
+    "preview",
+    "split",
+    "stats",
     "validate",
+    "verify",
 ]
 
 _LAZY = {
     "ConversationData": "phidata.loading",
+    "Deduplicated": "phidata.curation",
     "Diagnostic": "phidata.diagnostics",
+    "Divided": "phidata.curation",
     "Manifest": "phidata.conversion",
+    "Merged": "phidata.curation",
+    "Page": "phidata.previewing",
     "Report": "phidata.validation",
+    "Statistics": "phidata.statistics",
+    "Verification": "phidata.verification",
     "convert": "phidata.conversion",
+    "dedup": "phidata.curation",
     "load": "phidata.loading",
+    "merge": "phidata.curation",
+    "preview": "phidata.previewing",
+    "split": "phidata.curation",
+    "stats": "phidata.statistics",
     "validate": "phidata.validation",
+    "verify": "phidata.verification",
 }
 
 

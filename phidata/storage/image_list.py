@@ -15,6 +15,9 @@ class ImageList:
     def __init__(self) -> None:
         self._images: dict[str, tuple[bytes, int]] = {}  # path → digest, num_bytes
 
+    def __len__(self) -> int:
+        return len(self._images)
+
     def add(self, path: str, data: bytes) -> bool:
         """Take an image into the list; False when it stood there already.
 

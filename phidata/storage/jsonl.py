@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.folder import image_file
+from phidata.storage.random_access import RandomAccessFile
 
 CHUNK_BYTES = 1 << 24
 
@@ -72,24 +72,15 @@ class LineIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._bounds = _line_bounds(path)
-        self._descriptor = -1
+        self._file = RandomAccessFile(path)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
     def __getitem__(self, number: int) -> bytes:
         """Line `number`, counted from 0, with its line end."""
-        if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
         start, end = int(self._bounds[number]), int(self._bounds[number + 1])
-        return os.pread(self._descriptor, end - start, start)
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": -1}
-
-    def __del__(self) -> None:
-        if getattr(self, "_descriptor", -1) >= 0:
-            os.close(self._descriptor)
+        return self._file.read(start, end - start)
 
 
 def _line_bounds(path: Path) -> npt.NDArray[np.int64]:

@@ -4,7 +4,6 @@ then its images in reading order, `<key>.0.jpg`, `<key>.1.jpg`, …"""
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -15,6 +14,7 @@ import numpy as np
 
 from phidata.errors import DataError
 from phidata.records import Conversation
+from phidata.storage.random_access import RandomAccessFile
 from phidata.storage.tar import END, Member, header, members, padding
 from phidata.storage.unnamed import UnnamedFile
 
@@ -86,7 +86,7 @@ class WebDatasetShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = -1
+        self._file = RandomAccessFile(path)
         rows: list[tuple[int, int]] = []
         images: list[tuple[int, int]] = []
         bounds = [0]
@@ -104,7 +104,7 @@ class WebDatasetShard:
 
     def row(self, number: int) -> Conversation:
         try:
-            return _decode(self._read(*self._rows[number]))
+            return _decode(self._file.read(*map(int, self._rows[number])))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{self.place(number)}: its json is not a conversation ({error}); make the folder again"
@@ -118,7 +118,7 @@ class WebDatasetShard:
         for path, (offset, _) in zip(self.row(number).images, found, strict=False):
             if offset < 0:
                 raise DataError(f"image {path!r} is not in the tar; make the folder again")
-        return [self._read(offset, num_bytes) for offset, num_bytes in found]
+        return [self._file.read(offset, num_bytes) for offset, num_bytes in found]
 
     def missing_images(self, number: int) -> list[str]:
         paths = self.row(number).images
@@ -133,18 +133,6 @@ class WebDatasetShard:
         begin, end = self._bounds[number : number + 2]
         found = [(int(offset), int(num_bytes)) for offset, num_bytes in self._images[begin:end][:num_images]]
         return found + [(-1, 0)] * (num_images - len(found))
-
-    def _read(self, offset: int, num_bytes: int) -> bytes:
-        if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
-        return os.pread(self._descriptor, int(num_bytes), int(offset))
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": -1}
-
-    def __del__(self) -> None:
-        if getattr(self, "_descriptor", -1) >= 0:
-            os.close(self._descriptor)
 
 
 def _split_name(path: Path, name: str) -> tuple[str, int]:
