@@ -1,9 +1,9 @@
 """How many positions an image takes in the Phi-3-vision models, by its size alone.
 
 The model shows an image as crops of 336 x 336 pixels: one view of the whole, and a grid of local ones. Four merged
-patches are one position, so a crop is 12 x 12 of them; each line of positions ends with one more, and one stands between
-the local crops and the view of the whole. (The published `processing_phi3_v.py` and `image_embedding_phi3_v.py` of
-microsoft/Phi-3-vision-128k-instruct.)
+patches are one position, so a crop is 12 x 12 of them; each line of positions ends with one more, and one stands
+between the local crops and the view of the whole. (The published `processing_phi3_v.py` and
+`image_embedding_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct.)
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _grid(long: int, short: int, num_crops: int) -> tuple[int, int]:
     short_pixels = int(scale * CROP / ratio)
     if short_pixels == 0:
         raise DataError(
-            f"an image of {long} x {short} pixels (or turned by a quarter) is too thin: scaled to {scale * CROP} pixels "
-            f"nothing of its short side remains; crop it or raise num_crops (now {num_crops})"
+            f"an image of {long} x {short} pixels (or turned by a quarter) is too thin: scaled to {scale * CROP} "
+            f"pixels nothing of its short side remains; crop it or raise num_crops (now {num_crops})"
         )
     return scale, math.ceil(short_pixels / CROP)

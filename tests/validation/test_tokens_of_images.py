@@ -20,5 +20,5 @@ def test_counts_are_those_of_the_published_processor() -> None:
 
 
 def test_an_image_that_scaling_makes_vanish_is_refused() -> None:
-    with pytest.raises(DataError, match="an image of 9000 x 1 pixels .* is too thin: scaled to 5376 pixels"):
+    with pytest.raises(DataError, match=r"an image of 9000 x 1 pixels .* is too thin: scaled to 5376 pixels"):
         num_image_tokens(1, 9000)
