@@ -1,43 +1,35 @@
-"""Frames of a video at equal distances, by either decoder."""
+"""Frames of a video by a plan, by either decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import msgspec
 from PIL.Image import Image
 
 from phidata.errors import UsageError
-from phidata.media.whole import VideoError, check_whole
+from phidata.media.timeline import FramePlan, Timeline, frame_indices
+from phidata.media.whole import VideoError, check_whole, is_marked_encrypted
 
-__all__ = ["DECODERS", "Frame", "FramePlan", "Video", "VideoError", "frame_indices", "sample_frames"]
+__all__ = [
+    "DECODERS",
+    "Frame",
+    "FrameFacts",
+    "FramePlan",
+    "Sample",
+    "Video",
+    "VideoError",
+    "frame_indices",
+    "sample_frames",
+    "sample_video",
+]
 
 DECODERS = ("pyav", "decord")
 
 Kept = TypeVar("Kept")
-
-
-class FramePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which frames of a video are taken, by exactly one of three rules.
-
-    `num_frames` at equal distances; `fps` of them a second, each the one that is shown at that time; or all
-    `keyframes`. Raises UsageError when not exactly one is given, or one that is out of range.
-    """
-
-    num_frames: int | None = None
-    fps: float | None = None
-    keyframes: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.num_frames is not None) + (self.fps is not None) + self.keyframes != 1:
-            raise UsageError("a frame plan has exactly one of num_frames, fps and keyframes")
-        if self.num_frames is not None and self.num_frames < 1:
-            raise UsageError(f"num_frames is {self.num_frames}; take at least 1 frame of a video")
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise UsageError(f"fps is {self.fps:g}; it is frames a second, above 0 and at most 1000")
 
 
 class Frame(Protocol):
@@ -52,55 +44,98 @@ class Frame(Protocol):
 class Video(Protocol):
     """One pass over the frames that decoding a video yields, in display order.
 
-    `expected` is how many the container promises. It is a guess: containers lie in both directions.
+    `timeline` is complete when the pass is. `guess` is what the container promises: containers lie in both directions.
     """
 
-    expected: int
+    @property
+    def timeline(self) -> Timeline: ...
+
+    def guess(self, plan: FramePlan) -> Sequence[int]: ...
 
     def frames(self) -> Iterator[Frame]: ...
 
 
-def frame_indices(num_decoded: int, num_frames: int) -> list[int]:
-    """Return floor(k * num_decoded / num_frames) for k = 0 … num_frames - 1; a short video's frames repeat."""
-    return [k * num_decoded // num_frames for k in range(num_frames)]
+@dataclass(frozen=True, kw_only=True)
+class FrameFacts:
+    """What was taken from a video: frames by their indices among all that decode, and how long these are shown.
+
+    `seconds` is None when nothing in the file tells.
+    """
+
+    num_decoded: int
+    seconds: float | None
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Generic[Kept]):
+    """The frames of a video that a plan takes, and the facts about them."""
+
+    frames: list[Kept]
+    facts: FrameFacts
 
 
 def sample_frames(path: Path, plan: FramePlan | int, *, decoder: str, keep: Callable[[Image], Kept]) -> list[Kept]:
-    """Pick `num_frames` frames at the indices of `frame_indices`, each passed through `keep` as soon as it is decoded.
+    """The frames of `sample_video` alone; a plan that is a number is `num_frames`."""
+    plan = FramePlan(num_frames=plan) if isinstance(plan, int) else plan
+    return sample_video(path, plan, decoder=decoder, keep=keep).frames
 
-    The stream is decoded to its end, because only that tells how many frames there are: when the container promised
-    another number, a second pass picks the right ones. Raises VideoError when the file is cut short, when it yields no
-    frame, or when one that is wanted is damaged.
+
+def sample_video(path: Path, plan: FramePlan, *, decoder: str, keep: Callable[[Image], Kept]) -> Sample[Kept]:
+    """Take the frames of a plan, each passed through `keep` as soon as it is decoded.
+
+    A stream is decoded to its end, because only that tells how many frames there are: when the container promised
+    others, a second pass takes the right ones. What is not needed is left undecoded only where that is proven to give
+    the same frames (`phidata.media.skipping`).
+
+    Raises VideoError, which names no path, when the file is cut short or encrypted, when it yields no frame, when one
+    that is wanted is damaged, or when the plan needs times that the file does not have.
     """
-    num_frames = plan if isinstance(plan, int) else plan.num_frames or 0
     check_whole(path)
     open_video = _decoder(decoder)
+    if decoder == "pyav":
+        from phidata.media.skipping import sample_skipping
+
+        if skipped := sample_skipping(path, plan, keep):
+            timeline, kept = skipped
+            return _sample(timeline, timeline.indices(plan), kept)
     with open_video(path) as video:
-        expected = video.expected
-        num_decoded, kept, damaged = _pick(video, set(frame_indices(expected, num_frames)), keep)
-    if num_decoded == 0:
-        raise VideoError("none of its frames can be decoded")
-    indices = frame_indices(num_decoded, num_frames)
-    if num_decoded != expected:
+        damaged, kept = _pick(video, set(video.guess(plan)), keep)
+        timeline = video.timeline
+    if not timeline:
+        raise VideoError(_why_no_frames(path))
+    indices = timeline.indices(plan)
+    if not kept.keys() >= set(indices):
         with open_video(path) as video:
-            _, kept, damaged = _pick(video, set(indices), keep)
-    if damaged:
-        raise VideoError(f"frame {damaged[0]} of its {num_decoded} is damaged")
-    return [kept[index] for index in indices]
+            damaged, kept = _pick(video, set(indices), keep)
+    if bad := sorted(damaged.intersection(indices)):
+        raise VideoError(f"frame {bad[0]} of its {len(timeline)} is damaged")
+    return _sample(timeline, indices, kept)
 
 
-def _pick(video: Video, wanted: Set[int], keep: Callable[[Image], Kept]) -> tuple[int, dict[int, Kept], list[int]]:
-    """Decode to the end: the number of frames, the wanted ones by index, and which of those are damaged."""
+def _pick(video: Video, wanted: Set[int], keep: Callable[[Image], Kept]) -> tuple[set[int], dict[int, Kept]]:
+    """Decode to the end: which of the wanted frames are damaged, and each by its index."""
     kept: dict[int, Kept] = {}
-    damaged: list[int] = []
-    num_decoded = 0
+    damaged: set[int] = set()
     for index, frame in enumerate(video.frames()):
-        num_decoded += 1
         if index in wanted:
             kept[index] = keep(frame.image())
             if frame.damaged:
-                damaged.append(index)
-    return num_decoded, kept, damaged
+                damaged.add(index)
+    return damaged, kept
+
+
+def _sample(timeline: Timeline, indices: list[int], kept: dict[int, Kept]) -> Sample[Kept]:
+    facts = FrameFacts(num_decoded=len(timeline), seconds=timeline.seconds, indices=tuple(indices))
+    return Sample(frames=[kept[index] for index in indices], facts=facts)
+
+
+def _why_no_frames(path: Path) -> str:
+    from phidata.media.streams import packet_timeline
+
+    if is_marked_encrypted(path):
+        return "it is encrypted"
+    return "none of its frames can be decoded" if packet_timeline(path) else "it has no frames, only a header"
 
 
 def _decoder(name: str) -> Callable[[Path], AbstractContextManager[Video]]:

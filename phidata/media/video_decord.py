@@ -10,7 +10,8 @@ from typing import Any
 import decord
 from PIL import Image
 
-from phidata.media.streams import open_container, packets, video_streams
+from phidata.media.streams import open_container, packet_timeline, packets, video_streams
+from phidata.media.timeline import FramePlan, Timeline, frame_indices
 from phidata.media.whole import VideoError
 
 decord.logging.set_level(decord.logging.QUIET)
@@ -39,11 +40,12 @@ class DecordVideo:
 
     def __init__(self, path: Path) -> None:
         _refuse_what_decord_misreads(path)
+        self._path = path
         try:
             self._reader = decord.VideoReader(str(path), num_threads=1)
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoError(f"decord can not open it ({_reason(error)})") from error
-        self.expected = len(self._reader)
+        self.timeline = Timeline(None, None)
 
     def __enter__(self) -> DecordVideo:
         return self
@@ -51,8 +53,25 @@ class DecordVideo:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         del self._reader
 
+    def guess(self, plan: FramePlan) -> list[int]:
+        """The frames that a plan will take, if decord is right about what decoding yields."""
+        if plan.num_frames is not None:
+            return frame_indices(len(self._reader), plan.num_frames)
+        return packet_timeline(self._path).indices(plan)
+
     def frames(self) -> Iterator[DecordFrame]:
-        """Decode to the end. Raises VideoError when there is anything that decord can not decode."""
+        """Decode to the end. Raises VideoError when there is anything that decord can not decode.
+
+        decord knows of no frame when it is shown: the packets say that, when there are as many as there are frames.
+        """
+        decoded = Timeline(None, None)
+        for frame in self._decoded():
+            decoded.add(None, ticks=None, key=False)
+            yield DecordFrame(frame)
+        promised = packet_timeline(self._path)
+        self.timeline = promised if len(promised) == len(decoded) else decoded
+
+    def _decoded(self) -> Iterator[Any]:
         while True:
             try:
                 frame = self._reader.next()
@@ -60,7 +79,7 @@ class DecordVideo:
                 return
             except decord.DECORDError as error:
                 raise VideoError(f"decord can not decode all of it ({_reason(error)})") from error
-            yield DecordFrame(frame)
+            yield frame
 
 
 def _refuse_what_decord_misreads(path: Path) -> None:

@@ -11,7 +11,8 @@ from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from phidata.media.streams import open_container, packets, video_streams
+from phidata.media.streams import decodable_stream, new_timeline, open_container, packet_timeline, packets
+from phidata.media.timeline import FramePlan, frame_indices
 from phidata.media.whole import VideoError
 
 _UPRIGHT = {
@@ -34,9 +35,10 @@ class PyavFrame:
 
     def image(self) -> Image.Image:
         """The frame as RGB, turned upright as the container says a player has to show it."""
-        rgb = _reformatter.reformat(self._frame, format="rgb24")
+        rgb = _reformatter.reformat(self._frame, format="rgb24", threads=1)  # more threads cost more than they save
         plane = rgb.planes[0]
-        image = Image.frombytes("RGB", (rgb.width, rgb.height), bytes(plane), "raw", "RGB", plane.line_size, 1)
+        image = Image.new("RGB", (rgb.width, rgb.height), None)  # not filled with black first
+        image.frombytes(bytes(plane), "raw", "RGB", plane.line_size, 1)
         turn = _UPRIGHT.get(self._frame.rotation)
         return image if turn is None else image.transpose(turn)
 
@@ -45,23 +47,26 @@ class PyavVideo:
     """The first video stream of a file. Raises VideoError when it has none that PyAV can decode."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._container = open_container(path)
         try:
-            self._stream = video_streams(self._container)[0]
-            if self._stream.codec_context is None:
-                raise VideoError("its codec is not known to PyAV")
+            self._stream = decodable_stream(self._container)
         except VideoError:
             self._container.close()
             raise
-        self._stream.thread_type = "NONE"
-        self._stream.codec_context.thread_count = 1
-        self.expected = self._stream.frames or _num_packets(path)
+        self.timeline = new_timeline(self._stream)
 
     def __enter__(self) -> PyavVideo:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._container.close()
+
+    def guess(self, plan: FramePlan) -> list[int]:
+        """The frames that a plan will take, if the header or the packets are right about what decoding yields."""
+        if plan.num_frames is not None and self._stream.frames:
+            return frame_indices(self._stream.frames, plan.num_frames)
+        return packet_timeline(self._path).indices(plan)
 
     def frames(self) -> Iterator[PyavFrame]:
         """Decode to the end as a player does: what can not be decoded is left out, the frames after it are damaged.
@@ -81,15 +86,8 @@ class PyavVideo:
             if packet.is_corrupt:
                 sound_from = num_keys_in + 1
             for frame in frames:
+                self.timeline.add(frame.pts, ticks=frame.duration, key=frame.key_frame)
                 num_keys_out += frame.key_frame
                 if frame.is_corrupt:
                     sound_from = max(sound_from, num_keys_out + 1)
                 yield PyavFrame(frame, damaged=num_keys_out < sound_from)
-
-
-def _num_packets(path: Path) -> int:
-    """How many packets a stream has: mostly one a frame. Some containers (mkv, webm) do not count their frames."""
-    with open_container(path) as container:
-        return sum(
-            packet.size > 0 and not packet.is_discard for packet in packets(container, video_streams(container)[0])
-        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from phidata.errors import DataError
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # written by recorders that could not go back to fill the size in
+_HEAD_BYTES = 8
 _BOX_KINDS = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof"})
 
 
@@ -30,6 +32,12 @@ def check_whole(path: Path) -> None:
         raise VideoError(f"the file is cut short: it has {num_bytes} bytes and declares {declared}")
 
 
+def is_marked_encrypted(path: Path) -> bool:
+    """Whether an MP4 declares a video track of encrypted samples (ISO/IEC 14496-12, section 8.12)."""
+    with path.open("rb") as file:
+        return b"encv" in _box(file, b"moov", path.stat().st_size)
+
+
 def _declared_bytes(file: BinaryIO, num_bytes: int) -> int:
     """Where the container ends by its own account; 0 for a container that is not understood here."""
     head = file.read(8)
@@ -42,15 +50,34 @@ def _declared_bytes(file: BinaryIO, num_bytes: int) -> int:
 
 
 def _end_of_boxes(file: BinaryIO, num_bytes: int) -> int:
-    """The end of the last top-level box (ISO/IEC 14496-12, section 4.2): a size of 0 reaches to the end of the file."""
-    position = 0
-    while position + 8 <= num_bytes:
-        file.seek(position)
+    """Where the last top-level box ends by its own account; 0 when that is the end of the file, or makes no sense."""
+    end = 0
+    for _, start, size in _boxes(file, num_bytes):
+        if size < _HEAD_BYTES:
+            return 0
+        end = start + size
+    return end
+
+
+def _box(file: BinaryIO, kind: bytes, num_bytes: int) -> bytes:
+    """The first top-level box of a kind, empty when there is none."""
+    for found, start, size in _boxes(file, num_bytes):
+        if found == kind:
+            file.seek(start)
+            return file.read(size)
+    return b""
+
+
+def _boxes(file: BinaryIO, num_bytes: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and size of the top-level boxes (ISO/IEC 14496-12, section 4.2) up to one without a sensible size."""
+    start = 0
+    while start + _HEAD_BYTES <= num_bytes:
+        file.seek(start)
         head = file.read(16)
         size = int(struct.unpack(">I", head[:4])[0])
         if size == 1 and len(head) == 16:
             size = int(struct.unpack(">Q", head[8:])[0])
-        if size < 8:
-            return 0
-        position += size
-    return position
+        yield head[4:8], start, size
+        if size < _HEAD_BYTES:
+            return
+        start += size

@@ -20,11 +20,11 @@ ALL_DATA = Path(os.environ.get("PHIDATA_TEST_DATA", ROOT.parent / "shared" / "da
 
 REFUSED = {
     "bipbop_audioinit.mp4": "it has no video stream",
-    "bipbop_cbcs_video_init.mp4": "none of its frames can be decoded",
+    "bipbop_cbcs_video_init.mp4": "it is encrypted",
     "chunk_out_of_range.mp4": "it can not be opened as a video (Invalid data found when processing input)",
     "corrupted.mp4": "frame 30 of its 49 is damaged",
     "no_timescale.mp4": "frame 0 of its 170 is damaged",
-    "short-cenc.mp4": "none of its frames can be decoded",
+    "short-cenc.mp4": "it is encrypted",
     "zero_empty_stsc.mp4": "none of its frames can be decoded",
 }
 DECORD_REFUSES = {
@@ -34,7 +34,6 @@ DECORD_REFUSES = {
     "corrupted.mp4": "decord can not decode all of it (Thread worker: Error sending packet.)",
     "imageio_issue245.gif": "decord can not open it (Failed to measure duration/frame-count due to broken metadata.)",
     "no_timescale.mp4": "decord can not decode all of it (Thread worker: Error sending packet.)",
-    "short-cenc.mp4": "decord can not open it (Cannot create buffer source)",
     "test_video_66x50.mov": "decord ignores its edit list; use --decoder pyav",
     "tiny_av1.mp4": "decord can not open it (ERROR cannot find video stream with wanted index: -1)",
     "video_colr_nclx_rgb.mp4": "decord returns a frame of shape (2, 2, 48); use --decoder pyav",

@@ -1,0 +1,91 @@
+"""The frames of a plan without decoding the others, where that gives the same frames.
+
+Proven for MPEG-4 part 2 in which every packet is one intra or predicted picture (the codec of UCF-101's clips): what
+the decoder yields for a packet is then one frame, in the same order, so that packets count frames; and a key frame
+refers to nothing before it, so that decoding may begin at the last one before a wanted frame. The decoder still reads
+the header of every packet that is left out. Whatever is unusual, and all damage, is left to decoding everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import TypeVar
+
+from av.error import FFmpegError
+from PIL.Image import Image
+
+from phidata.media.mpeg4 import Headers
+from phidata.media.streams import decodable_stream, new_timeline, open_container, packets
+from phidata.media.timeline import FramePlan, Timeline
+from phidata.media.video_pyav import PyavFrame
+
+Kept = TypeVar("Kept")
+
+
+def sample_skipping(
+    path: Path, plan: FramePlan, keep: Callable[[Image], Kept]
+) -> tuple[Timeline, dict[int, Kept]] | None:
+    """The timeline of a video and the frames that a plan takes, by index; None when everything has to be decoded."""
+    timeline = _proven_timeline(path)
+    if timeline is None:
+        return None
+    kept = _decode(path, timeline.keys, set(timeline.indices(plan)), keep)
+    return None if kept is None else (timeline, kept)
+
+
+def _proven_timeline(path: Path) -> Timeline | None:
+    """The timeline that decoding everything would find, from the packets alone; None when they do not prove it."""
+    with open_container(path) as container:
+        stream = decodable_stream(container)
+        if stream.codec_context.name != "mpeg4":
+            return None
+        headers = Headers(bytes(stream.codec_context.extradata or b""))
+        timeline = new_timeline(stream)
+        for packet in packets(container, stream):
+            if packet.dts is None and not packet.size:
+                break
+            kind = headers.picture_kind(bytes(packet))
+            if kind is None or packet.is_keyframe != (kind == "I") or packet.pts is None:
+                return None
+            if packet.is_corrupt or packet.is_discard:
+                return None
+            timeline.add(packet.pts, ticks=packet.duration, key=packet.is_keyframe)
+    return timeline if timeline.keys[:1] == [True] else None
+
+
+def _decode(path: Path, keys: list[bool], wanted: Set[int], keep: Callable[[Image], Kept]) -> dict[int, Kept] | None:
+    """Decode the wanted frames and those that they are predicted from; None at the first sign of damage."""
+    needed = _needed(keys, wanted)
+    to_come = iter(needed)
+    numbers = set(needed)
+    kept: dict[int, Kept] = {}
+    with open_container(path) as container:
+        stream = decodable_stream(container)
+        skips = False
+        for number, packet in enumerate(packets(container, stream)):
+            if skips != (number < len(keys) and number not in numbers):
+                skips = not skips
+                stream.codec_context.skip_frame = "ALL" if skips else "DEFAULT"
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                return None
+            for frame in frames:
+                index = next(to_come, None)
+                if index is None or frame.is_corrupt or frame.key_frame != keys[index]:
+                    return None
+                if index in wanted:
+                    kept[index] = keep(PyavFrame(frame, damaged=False).image())
+    return kept if next(to_come, None) is None else None
+
+
+def _needed(keys: list[bool], wanted: Set[int]) -> list[int]:
+    """The wanted frames, and for each those from its key frame on; ascending."""
+    needed: list[int] = []
+    for index in sorted(wanted):
+        first = index
+        while not keys[first]:
+            first -= 1
+        needed.extend(range(max(first, needed[-1] + 1 if needed else 0), index + 1))
+    return needed
