@@ -49,7 +49,7 @@ def _split_table(found: Statistics) -> Iterator[str]:
 
 def _spread_table(found: Statistics) -> Iterator[str]:
     numbers, image = found.all, found.all.image
-    about = "" if found.token_basis.exact else " (about)"
+    about = "" if found.token_basis.exact else ", about"
     rows: dict[str, Spread] = {
         "turns a row": numbers.turns_per_row,
         "images a row": numbers.images_per_row,
@@ -64,11 +64,11 @@ def _spread_table(found: Statistics) -> Iterator[str]:
         "video, seconds": numbers.video.seconds,
         "video, frames a second": numbers.video.fps,
     }
-    yield f"{'':25} {'min':>8} {'5 %':>8} {'median':>8} {'95 %':>8} {'max':>9} {'mean':>9}"
+    yield f"{'':24} {'min':>8} {'5 %':>8} {'median':>8} {'95 %':>8} {'max':>9} {'mean':>9}"
     for name, spread in rows.items():
         if spread.count:
             middle = " ".join(f"{_number(value):>8}" for value in (spread.min, spread.p5, spread.p50, spread.p95))
-            yield f"{name:25} {middle} {_number(spread.max):>9} {_number(spread.mean):>9}"
+            yield f"{name:24} {middle} {_number(spread.max):>9} {_number(spread.mean):>9}"
 
 
 def _charts(numbers: SplitNumbers) -> Iterator[tuple[str, list[Line], int]]:
