@@ -121,6 +121,8 @@ def convert(
     by the same command. Exit code 0: every row is accounted for; 1: rows failed, and failures.jsonl says which and why;
     2: it can not be done as asked.
     """
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out'.", ctx)
     from phidata.conversion.engine import carry_out
     from phidata.conversion.options import Options
     from phidata.conversion.rehearsal import rehearse
@@ -156,8 +158,7 @@ def convert(
         rehearsal = rehearse(request)
         click.echo(json.dumps(asdict(rehearsal)) if report == "json" else "\n".join(_plan(rehearsal)))
         return
-    if out is None:
-        raise click.UsageError("Missing option '--out'.")
+    assert out is not None
     manifest = carry_out(request, out, max_failures=max_failures, jobs=jobs, overwrite=overwrite)
     click.echo(manifest.to_json().decode() if report == "json" else "\n".join(_table(manifest, out)))
 

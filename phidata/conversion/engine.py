@@ -121,18 +121,18 @@ def carry_out(
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
         job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
-        _convert_rows(output, listing, job, jobs or _num_cpus())
+        _convert_rows(output, listing, job, jobs or _num_cpus(), header.converter)
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
     _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)
     return manifest
 
 
-def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int) -> None:
+def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int, name: str) -> None:
     """Convert the rows that the journal does not know as written, and tell it what became of them."""
     todo = list(_unfinished(output, listing))
     num_failed = 0
-    with progress(len(listing.tasks), f"convert {job.converter}") as bar, Pool(job, jobs) as pool:
+    with progress(len(listing.tasks), f"convert {name}") as bar, Pool(job, jobs) as pool:
         bar.update(len(listing.tasks) - len(todo))
         num_skipped = len(listing.skips) + listing.left_out.total()
         note = f"{num_skipped} skipped" if num_skipped else ""

@@ -99,7 +99,7 @@ def test_a_file_that_can_not_be_read_fails_its_row(tmp_path: Path, six_clips: Pa
     clip.symlink_to(tmp_path / "gone.avi")
     phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", num_frames=1, max_failures=1)
     failure = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
-    assert failure["reason"] == "it can not be read (No such file or directory)"
+    assert failure["reason"] == f"its video 'val/Run/v_Run_g02_c01.avi' is missing in {six_clips}"
 
 
 def test_a_name_that_is_not_utf8_fails_its_row(tmp_path: Path, six_clips: Path) -> None:
@@ -122,11 +122,12 @@ def test_a_row_that_breaks_the_format_fails(tmp_path: Path, six_clips: Path) -> 
 # Writes an image and dies by the signal that $DEATH names, or raises, in the rows of the class Run.
 MORTAL = """
     import os, signal
+    from dataclasses import replace
     from phidata.converters.ucf101 import Ucf101
     from phidata.storage.sink import new_file
 
     class Mortal(Ucf101):
-        name = "mortal"
+        about = replace(Ucf101.about, name="mortal")
 
         def convert(self, row, media):
             turns = super().convert(row, media)
@@ -172,12 +173,23 @@ def test_a_mistake_in_a_converter_ends_the_run_with_its_traceback(tmp_path: Path
 
 
 def test_an_unknown_converter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^no converter 'ucf102'; there are 'ucf101'$"):
+    with pytest.raises(UsageError, match=r"^no converter 'ucf102'; did you mean 'ucf101'\?"):
         phidata.convert("ucf102", source=CLIPS, out=tmp_path / "out")
 
 
 def test_a_third_partys_converter_is_found(tmp_path: Path, six_clips: Path, plug: Plug) -> None:
-    plug("mine", 'from phidata.converters.ucf101 import Ucf101\n\nconverter = Ucf101()\nUcf101.name = "mine"\n')
+    plug(
+        "mine",
+        """
+        from dataclasses import replace
+        from phidata.converters.ucf101 import Ucf101
+
+        class Mine(Ucf101):
+            about = replace(Ucf101.about, name="mine")
+
+        converter = Mine()
+        """,
+    )
     manifest = phidata.convert("mine", source=six_clips, out=tmp_path / "out", num_frames=1)
     assert (manifest.converter, manifest.splits["val"].files[0].name) == ("mine", "mine_val.jsonl")
 
@@ -190,9 +202,7 @@ def test_a_row_can_not_be_named_out_of_the_folder(tmp_path: Path, six_clips: Pat
         from phidata.conversion import Row
 
         class Sly(Ucf101):
-            name = "sly"
-
-            def rows(self, root):
+            def rows(self, root, settings):
                 yield Row(split="train", name="../../x", file="x.avi")
 
         converter = Sly()

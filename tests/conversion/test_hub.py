@@ -68,7 +68,8 @@ def test_a_source_that_is_nowhere_is_refused(tmp_path: Path) -> None:
     assert run("--from", "ucf101", "--source", tmp_path / "gone", "--out", out, **environment) == (
         2,
         "",
-        f"error: no source {tmp_path}/gone; give a folder, a tar or zip archive, or a data set id of the hub\n",
+        f"error: no source {tmp_path}/gone; give a folder, a tar or zip archive, a data file, "
+        "or a data set id of the hub\n",
     )
     code, _, err = run("--from", "ucf101", "--source", "no/where", "--out", out, **environment)
     assert code == 2

@@ -19,11 +19,12 @@ from .conftest import SIX_CLIPS, Plug, run, start, tree, write_source
 # Stops before and after the images of the row that $GATE names are made, as long as there is a pipe to wait at.
 GATED = """
     import os
+    from dataclasses import replace
     from pathlib import Path
     from phidata.converters.ucf101 import Ucf101
 
     class Gated(Ucf101):
-        name = "gated"
+        about = replace(Ucf101.about, name="gated")
 
         def convert(self, row, media):
             gate = Path(os.environ["GATE"])

@@ -78,6 +78,8 @@ def test_images_have_the_bytes_that_the_published_script_writes(converted: Path)
 
 def test_the_folder_holds_nothing_else(converted: Path) -> None:
     assert {path for path in tree(converted) if not path.startswith("images/")} == {
+        "README.md",
+        "ledger.jsonl",
         "manifest.json",
         "ucf101_test.jsonl",
         "ucf101_train.jsonl",
