@@ -1,37 +1,72 @@
 """Converting: the engine, and what a converter is written with."""
 
+from phidata.conversion import cauldron, fields, files, templates
+from phidata.conversion.chat_files import ChatFile, ChatRow, chat_files, chat_rows, convert_chat, messages_misfit
+from phidata.conversion.chat_layout import OPTIONS as CHAT_OPTIONS
+from phidata.conversion.chat_layout import ChatLayout
 from phidata.conversion.converter import About, Converted, Converter, Option, Row, Settings, Skip
+from phidata.conversion.dataset_info import described_files, pairs_of, renamed
 from phidata.conversion.engine import convert
+from phidata.conversion.files import ImageFinder, RecordRow, RowNames, SourceTable
 from phidata.conversion.layouts import LabelledFile, Layout, labelled_files
 from phidata.conversion.media import Media
+from phidata.conversion.tags import lift_tags, put_tags
 from phidata.records import Turn
-from phidata.storage.annotations import Record, json_records, read_json
+from phidata.storage.annotations import Entry, Item, Record, json_items, json_objects, json_records, kind_of, read_json
 from phidata.storage.hub import HubFile, HubFiles
 from phidata.storage.manifest import Manifest
 from phidata.storage.source import Root
+from phidata.storage.tables import SUFFIXES as TABLE_SUFFIXES
 from phidata.storage.tables import Table, open_table
 
 __all__ = [
+    "CHAT_OPTIONS",
+    "TABLE_SUFFIXES",
     "About",
+    "ChatFile",
+    "ChatLayout",
+    "ChatRow",
     "Converted",
     "Converter",
+    "Entry",
     "HubFile",
     "HubFiles",
+    "ImageFinder",
+    "Item",
     "LabelledFile",
     "Layout",
     "Manifest",
     "Media",
     "Option",
     "Record",
+    "RecordRow",
     "Root",
     "Row",
+    "RowNames",
     "Settings",
     "Skip",
+    "SourceTable",
     "Table",
     "Turn",
+    "cauldron",
+    "chat_files",
+    "chat_rows",
     "convert",
+    "convert_chat",
+    "described_files",
+    "fields",
+    "files",
+    "json_items",
+    "json_objects",
     "json_records",
+    "kind_of",
     "labelled_files",
+    "lift_tags",
+    "messages_misfit",
     "open_table",
+    "pairs_of",
+    "put_tags",
     "read_json",
+    "renamed",
+    "templates",
 ]

@@ -23,6 +23,14 @@ class Record(NamedTuple):
     data: bytes
 
 
+class Item(NamedTuple):
+    """One member of a document that is an object: its key, the line on which its value begins, the undecoded value."""
+
+    key: str
+    line: int
+    data: bytes
+
+
 class Entry(NamedTuple):
     """One JSON object of a file and the line on which it begins; `problem` says why there is none, then it is empty."""
 
@@ -72,6 +80,28 @@ def json_objects(path: Path, key: str | None = None) -> Iterator[Entry]:
             yield Entry(line, value)
         else:
             yield Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
+
+
+def json_items(path: Path) -> Iterator[Item]:
+    """The members of a document that is one object: each key and its value, undecoded; nothing of another document.
+
+    Raises DataError naming the file when it is not JSON to its end or not UTF-8.
+    """
+    data = _mapped(path)
+    check_encoding(path, data[:4])
+    if not data[:_HEAD_BYTES].removeprefix(_BOM).lstrip().startswith(b"{"):
+        return
+    if _ends_with_line(path, 0) and not is_json(path):
+        return  # JSON lines
+    members = _decode(path, data, dict[str, msgspec.Raw])
+    position, line = 0, 1
+    for key, raw in members.items():
+        value = bytes(raw)
+        found = data.find(value, position)
+        line += data[position:found].count(b"\n")
+        yield Item(key, line, value)
+        line += value.count(b"\n")
+        position = found + len(value)
 
 
 def read_json(path: Path) -> Any:
@@ -128,7 +158,7 @@ def _ends_with_line(path: Path, start: int) -> bool:
     """Whether the first line of a file is JSON by itself."""
     with path.open("rb") as file:
         file.seek(start)
-        first = next((line for line in file if line.strip()), b"")
+        first = next((line for line in file if line.strip()), b"").removeprefix(_BOM)
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
