@@ -33,6 +33,7 @@ Suffix: TypeAlias = Literal["jpg", "png", "webp"]
 
 _MORE_FORMATS = ("JPEG2000", "ICO", "HEIF")  # that may be turned into data, but not stand in it
 
+_MAX_JPEG_SIDE = 65_500
 _KEPT: dict[str | None, Suffix] = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _KEPT_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})  # that every reader turns into the same RGB
 
@@ -88,8 +89,10 @@ def reencode(
         if exif == "apply":
             rgb, turned = upright(rgb, turned), 1
         rgb = scale_down(rgb, max_side)
-        suffix: Suffix = "png" if image_format == "png" else "jpg"
-        return Encoded(encode(rgb, suffix, quality=quality, turned=turned), suffix, *rgb.size)
+    suffix: Suffix = "png" if image_format == "png" else "jpg"
+    if suffix == "jpg" and max(rgb.size) > _MAX_JPEG_SIDE:
+        raise DataError(f"this image is {rgb.width}×{rgb.height}, more than a JPEG holds; scale it down or write PNG")
+    return Encoded(encode(rgb, suffix, quality=quality, turned=turned), suffix, *rgb.size)
 
 
 def scale_down(image: Image.Image, max_side: int | None) -> Image.Image:

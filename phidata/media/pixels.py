@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
+MAX_COMMENT_BYTES = 65533  # what a JPEG segment holds
+
 # EXIF 2.32, tag 274 (Orientation): what makes a picture upright that is stored so.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,7 +30,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return _of_integers(image)
     if image.mode == "F":
         raise ValueError("its pixels are floats without a defined black and white; scale them to 8 bits")
-    return image.convert("RGB")
+    return _without_metadata(image.convert("RGB"))
 
 
 def upright(image: Image.Image, turned: int) -> Image.Image:
@@ -43,7 +45,14 @@ def _of_integers(image: Image.Image) -> Image.Image:
     low, high = _extrema(image)
     if not 0 <= low <= high <= 255:
         raise ValueError(f"its pixels are numbers from {low} to {high} without a defined white; scale them to 8 bits")
-    return image.convert("RGB")
+    return _without_metadata(image.convert("RGB"))
+
+
+def _without_metadata(image: Image.Image) -> Image.Image:
+    """Only a comment stays, as in a plain save. A transparent colour in particular would go into a PNG."""
+    comment = image.info.get("comment")
+    image.info = {"comment": comment} if isinstance(comment, bytes) and len(comment) <= MAX_COMMENT_BYTES else {}
+    return image
 
 
 def _extrema(image: Image.Image) -> tuple[int, int]:

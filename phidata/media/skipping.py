@@ -3,7 +3,8 @@
 Proven for MPEG-4 part 2 in which every packet is one intra or predicted picture (the codec of UCF-101's clips): what
 the decoder yields for a packet is then one frame, in the same order, so that packets count frames; and a key frame
 refers to nothing before it, so that decoding may begin at the last one before a wanted frame. The decoder still reads
-the header of every packet that is left out. Whatever is unusual, and all damage, is left to decoding everything.
+the header of every packet that is left out, and its first pictures are never left out, because it learns from them how
+strictly pictures end in their packets. Whatever is unusual, and all damage, is left to decoding everything.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from phidata.media.mpeg4 import Headers
 from phidata.media.streams import decodable_stream, new_timeline, open_container, packets
 from phidata.media.timeline import FramePlan, Timeline
 from phidata.media.video_pyav import PyavFrame
+
+NUM_LEARNED = 18  # FFmpeg's score of padding: a sound picture counts 1 for being strict, a broken one up to 16 against
 
 Kept = TypeVar("Kept")
 
@@ -62,6 +65,7 @@ def _decode(path: Path, keys: list[bool], wanted: Set[int], keep: Callable[[Imag
     kept: dict[int, Kept] = {}
     with open_container(path) as container:
         stream = decodable_stream(container)
+        stream.codec_context.options = {"err_detect": "buffer"}  # until it has learned, strict about damage at least
         skips = False
         for number, packet in enumerate(packets(container, stream)):
             if skips != (number < len(keys) and number not in numbers):
@@ -81,11 +85,11 @@ def _decode(path: Path, keys: list[bool], wanted: Set[int], keep: Callable[[Imag
 
 
 def _needed(keys: list[bool], wanted: Set[int]) -> list[int]:
-    """The wanted frames, and for each those from its key frame on; ascending."""
-    needed: list[int] = []
+    """The first frames, the wanted ones, and for each of those all from its key frame on; ascending."""
+    needed = list(range(min(NUM_LEARNED, len(keys))))
     for index in sorted(wanted):
         first = index
         while not keys[first]:
             first -= 1
-        needed.extend(range(max(first, needed[-1] + 1 if needed else 0), index + 1))
+        needed.extend(range(max(first, needed[-1] + 1), index + 1))
     return needed
