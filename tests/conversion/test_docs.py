@@ -1,4 +1,4 @@
-"""docs/convert.md says what the program does."""
+"""docs/convert.md and docs/writing-a-converter.md say what the program does."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import re
 import shutil
 from pathlib import Path
 
-import phidata
-from phidata.commands.convert import convert
+import pytest
 
-from .conftest import ROOT, VIDEOS, Plug
+import phidata
+from phidata import conversion
+from phidata.cli import main
+from phidata.commands.convert import ConverterOption, convert
+
+from .conftest import ROOT, VIDEOS
 
 PAGE = (ROOT / "docs" / "convert.md").read_text()
+WRITING = (ROOT / "docs" / "writing-a-converter.md").read_text()
 
 
 def test_the_page_lists_every_option_with_its_default() -> None:
     table = dict(re.findall(r"^\| `(--[a-z-]+)[^`]*` \| ([^|]*?) *\|", PAGE, re.MULTILINE))
-    options = {option.opts[0]: option for option in convert.params}
+    options = {option.opts[0]: option for option in convert.params if not isinstance(option, ConverterOption)}
     assert set(table) == set(options)
-    documented = {name: text for name, text in table.items() if re.fullmatch(r"\w+", text)}
+    documented = {name: text for name, text in table.items() if re.fullmatch(r"[\w-]+", text)}
     assert documented == {
         name: str(option.default)
         for name, option in options.items()
@@ -26,11 +31,38 @@ def test_the_page_lists_every_option_with_its_default() -> None:
     }
 
 
-def test_the_pages_converter_works(tmp_path: Path, plug: Plug) -> None:
-    [module] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    plug("mydata", module)
-    (tmp_path / "source").mkdir()
-    shutil.copyfile(VIDEOS / "tiny_av1.mp4", tmp_path / "source" / "tiny.mp4")
-    manifest = phidata.convert("mydata", source=tmp_path / "source", out=tmp_path / "out")
+@pytest.fixture
+def mydata(tmp_path: Path) -> Path:
+    """The page's converter as a file, and beside it `videos`, one with a description and one without."""
+    [module] = re.findall(r"```python\n(.*?)```", WRITING, re.DOTALL)
+    (tmp_path / "mydata.py").write_text(module)
+    (tmp_path / "videos").mkdir()
+    for name in ("tiny", "other"):
+        shutil.copyfile(VIDEOS / "tiny_av1.mp4", tmp_path / "videos" / f"{name}.mp4")
+    (tmp_path / "videos" / "tiny.txt").write_text("A cat sleeps.\n")
+    return tmp_path / "mydata.py"
+
+
+def test_the_pages_converter_works(tmp_path: Path, mydata: Path) -> None:
+    manifest = phidata.convert(
+        str(mydata), source=tmp_path / "videos", out=tmp_path / "out", settings={"question": "What happens?"}
+    )
     assert (manifest.splits["train"].written, manifest.images.num) == (1, 8)
+    assert manifest.rows.skip_reasons == {"no description beside it": 1}
     assert phidata.validate(tmp_path / "out", media="decode").ok
+    [turn] = phidata.load(tmp_path / "out")[0].conversations
+    assert (turn.user, turn.assistant) == ("What happens?", "A cat sleeps.")
+
+
+def test_the_pages_converter_keeps_every_promise(
+    tmp_path: Path, mydata: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test-converter", str(mydata), "--source", str(tmp_path / "videos")]) == 0
+    assert "BROKEN" not in capsys.readouterr().out
+
+
+def test_the_page_names_only_what_there_is() -> None:
+    table = WRITING[WRITING.index("All from `phidata.conversion`") :]
+    named = re.findall(r"^\| `(\w+)", table, re.MULTILINE) + re.findall(r"^\| `\w+`, `(\w+)`", table, re.MULTILINE)
+    assert [name for name in named if not hasattr(conversion, name)] == []
+    assert len(named) > 10
