@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from phidata.diagnostics import Diagnostic
     from phidata.loading import ConversationData, load
     from phidata.previewing import Page, preview
+    from phidata.publishing import Publication, push
     from phidata.statistics import Statistics, stats
     from phidata.validation import Report, validate
     from phidata.verification import Verification, verify
@@ -38,6 +39,7 @@ __all__ = [
     "Merged",
     "Page",
     "PhidataError",
+    "Publication",
     "Report",
     "Statistics",
     "Turn",
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "merge",
     "preview",
+    "push",
     "split",
     "stats",
     "validate",
@@ -62,6 +65,7 @@ _LAZY = {
     "Manifest": "phidata.conversion",
     "Merged": "phidata.curation",
     "Page": "phidata.previewing",
+    "Publication": "phidata.publishing",
     "Report": "phidata.validation",
     "Statistics": "phidata.statistics",
     "Verification": "phidata.verification",
@@ -70,6 +74,7 @@ _LAZY = {
     "load": "phidata.loading",
     "merge": "phidata.curation",
     "preview": "phidata.previewing",
+    "push": "phidata.publishing",
     "split": "phidata.curation",
     "stats": "phidata.statistics",
     "validate": "phidata.validation",

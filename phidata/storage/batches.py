@@ -48,6 +48,10 @@ class BatchShardFile:
         self._writer.close()
         self.file.close()
 
+    def discard(self) -> None:
+        self._writer.close()
+        self.file.discard()
+
     def _write(self) -> None:
         self._writer.write_batch(self._builder.take())
         self._num_bytes = 0

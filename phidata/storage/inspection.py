@@ -136,11 +136,12 @@ class _Check:
         self._num_rows += len(store)
         for number, row in enumerate(store.rows(range(len(store)))):
             bar.update()
+            if self._has_image_files:
+                self._known.update(f"{IMAGES}/{path}" for path in row.images)
             try:
                 encoded = store.images(number, len(row.images))
                 for path, data in zip(row.images, encoded, strict=True):
                     if self._images.add(path, data) and self._has_image_files:
-                        self._known.add(f"{IMAGES}/{path}")
                         self._count_file(len(data))
             except DataError as error:
                 self._num_unread += 1

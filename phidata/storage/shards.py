@@ -26,6 +26,9 @@ class ShardFile(Protocol):
     def close(self) -> None:
         """Write what is left."""
 
+    def discard(self) -> None:
+        """Remove the file."""
+
 
 class ShardedWriter:
     """Divides the rows of one split among shards, by their content alone; shards are named when all are written."""
@@ -63,7 +66,7 @@ class ShardedWriter:
 
     def discard(self) -> None:
         for shard in self._shards:
-            shard.file.discard()
+            shard.discard()
 
     def _named(self, number: int) -> DataFile:
         file = self._shards[number].file

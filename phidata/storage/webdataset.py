@@ -75,6 +75,9 @@ class WebDatasetShardFile:
         self.file.write(END)
         self.file.close()
 
+    def discard(self) -> None:
+        self.file.discard()
+
     def _add_member(self, name: str, data: bytes) -> None:
         self.file.write(header(name, len(data)))
         self.file.write(data)
