@@ -42,7 +42,7 @@ test-oldest: .venv/.oldest
 	@touch $@
 
 bench: setup
-	for name in import_time validate convert train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in import_time validate convert cauldron load train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv out build dist *.egg-info
