@@ -109,11 +109,8 @@ def datasets_map(num_proc: int | None, *, decode: bool) -> Callable[[Path, Path,
         )
         if not decode:
             rows = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
-        turn = {
-            "images": rows.features["images"],
-            "user": datasets.Value("string"),
-            "assistant": datasets.Value("string"),
-        }
+        text = datasets.Value("string")
+        turn = {"images": rows.features["images"], "user": text, "assistant": text}
         features = datasets.Features({"id": text, "source": text, "conversations": datasets.List(turn)})
         rows.map(
             conversation, with_indices=True, remove_columns=["images", "texts"], features=features, num_proc=num_proc

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def measure(open_data: Callable[[], Data], places: list[int]) -> tuple[float, fl
         if number == NUM_PICTURES:
             break
     times.append(time.perf_counter())
-    opening, rows, at_random, pictures = (end - start for start, end in zip(times, times[1:], strict=False))
+    opening, rows, at_random, pictures = (end - start for start, end in pairwise(times))
     return opening, rows, at_random if data.row is not None else 0.0, pictures
 
 
