@@ -135,11 +135,12 @@ def _read(source: bytes | Path) -> bytes:
 
 def _kept(content: bytes, *, max_side: int | None, exif: str) -> Encoded | None:
     """The file as it is, when all its pixels decode and nothing has to be done to them; None when something has to."""
-    image = open_image(BytesIO(content))
+    image = open_image(BytesIO(content), more_formats=_MORE_FORMATS)
     suffix = _KEPT.get(image.format)
     size = image.size
-    animated = getattr(image, "is_animated", False) and image.format != "MPO"  # that is a camera's preview beside
-    if suffix is None or animated or image.mode not in _KEPT_MODES or (max_side or max(size)) < max(size):
+    if suffix is None or image.mode not in _KEPT_MODES or (max_side or max(size)) < max(size):
+        return None
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # that is a camera's preview beside
         return None
     if image.format in ("JPEG", "MPO"):
         image.draft(None, (1, 1))  # all of the entropy-coded data is read, an eighth of the pixels computed

@@ -10,7 +10,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import BinaryIO
 
 from PIL import Image, ImageFile
@@ -55,7 +54,8 @@ def strict_pillow() -> Iterator[list[warnings.WarningMessage]]:
 
 def open_image(file: BinaryIO, *, more_formats: tuple[str, ...] = ()) -> Image.Image:
     """Read the header of a picture in one of FORMATS, or of `more_formats`, as far as this Pillow has them."""
-    return Image.open(file, formats=_readable(FORMATS + more_formats))
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS + more_formats if name in Image.OPEN])
 
 
 def orientation(image: Image.Image) -> int:
@@ -105,9 +105,3 @@ class _Strict:
 
 
 _strict = _Strict()
-
-
-@lru_cache(maxsize=4)
-def _readable(formats: tuple[str, ...]) -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in formats if name in Image.OPEN)

@@ -23,9 +23,9 @@ _OTHERS = {
     b"<?xm": "XML",
     b"<!DO": "a web page",
     b"<htm": "a web page",
-    b"\x1aE\xdf\xa3": "a Matroska or WebM video",
-    b"\0\0\1\0": "an icon",
+    b"\x1aE\xdf\xa3": "a video",
     b"PK\3\4": "a zip archive",
+    b"version https://git-lfs": "a Git LFS pointer",
 }
 
 
