@@ -40,7 +40,8 @@ class ArrowGroups:
     def images(self, group: int) -> pa.RecordBatch:
         return self._batches[group]
 
-    def knows_missing(self) -> bool:
+    @property
+    def is_mapped(self) -> bool:
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +13,8 @@ import pyarrow as pa
 from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.columns import conversations, image_bytes
+from phidata.storage.group_cache import GroupCache
 
-CACHE_BYTES = 1 << 25
 DENSE = 8  # of rows at least this close to each other, those between are read as well
 
 
@@ -32,18 +30,18 @@ class Groups(Protocol):
     def images(self, group: int) -> pa.RecordBatch:
         """A group with the bytes of images, perhaps without other columns."""
 
-    def knows_missing(self) -> bool:
-        """Whether it costs next to nothing to tell which images are missing."""
+    @property
+    def is_mapped(self) -> bool:
+        """Whether groups lie in memory as they lie in the file, so that reading one costs next to nothing."""
 
 
 class ColumnRows:
-    """One shard. What was read last is kept, up to 32 MB of text and of images each."""
+    """One shard."""
 
-    def __init__(self, groups: Groups) -> None:
+    def __init__(self, groups: Groups, cache: GroupCache) -> None:
         self.path = groups.path
         self._groups = groups
-        self._text = _Cache()
-        self._pictures = _Cache()
+        self._cache = cache
 
     def __len__(self) -> int:
         return int(self._groups.bounds[-1])
@@ -68,8 +66,7 @@ class ColumnRows:
 
     def images(self, number: int, num_images: int) -> list[bytes]:
         group, place = self._find(number)
-        batch = self._pictures.get(group) or self._pictures.keep(group, self._groups.images(group))
-        found: list[bytes | None] = image_bytes(batch, place).slice(0, num_images).to_pylist()
+        found: list[bytes | None] = image_bytes(self._images_of(group), place).slice(0, num_images).to_pylist()
         present = [data for data in found if data is not None]
         if len(present) < num_images:
             path = self.row(number).images[found.index(None)]
@@ -77,8 +74,8 @@ class ColumnRows:
         return present
 
     def missing_images(self, number: int) -> list[str]:
-        if not self._groups.knows_missing():
-            return []
+        if not self._groups.is_mapped:
+            return []  # to know it every image would have to be read
         group, place = self._find(number)
         found = image_bytes(self._groups.images(group), place)
         if not found.null_count:
@@ -94,7 +91,14 @@ class ColumnRows:
         return group, number - int(self._groups.bounds[group])
 
     def _text_of(self, group: int) -> pa.RecordBatch:
-        return self._text.get(group) or self._text.keep(group, self._groups.text(group))
+        if self._groups.is_mapped:
+            return self._groups.text(group)
+        return self._cache.get((self.path, "text", group), lambda: self._groups.text(group))
+
+    def _images_of(self, group: int) -> pa.RecordBatch:
+        if self._groups.is_mapped:
+            return self._groups.images(group)
+        return self._cache.get((self.path, "images", group), lambda: self._groups.images(group))
 
     def _one(self, batch: pa.RecordBatch, place: int, number: int) -> Conversation:
         try:
@@ -105,27 +109,4 @@ class ColumnRows:
             ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ColumnRows, (self._groups,)
-
-
-class _Cache:
-    """The groups that were used last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._groups: OrderedDict[int, pa.RecordBatch] = OrderedDict()
-        self._num_bytes = 0
-
-    def get(self, group: int) -> pa.RecordBatch | None:
-        with self._lock:
-            if group in self._groups:
-                self._groups.move_to_end(group)
-            return self._groups.get(group)
-
-    def keep(self, group: int, batch: pa.RecordBatch) -> pa.RecordBatch:
-        with self._lock:
-            self._num_bytes += 0 if group in self._groups else batch.nbytes
-            self._groups[group] = batch
-            while self._num_bytes > CACHE_BYTES and len(self._groups) > 1:
-                self._num_bytes -= self._groups.popitem(last=False)[1].nbytes
-        return batch
+        return ColumnRows, (self._groups, self._cache)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phidata.errors import UsageError
 from phidata.storage.folder import IMAGES, DataFolder
 from phidata.storage.rows import RowStore
 from phidata.storage.shape import SUFFIXES
 from phidata.storage.sharded import Shard, ShardedRows
+
+if TYPE_CHECKING:
+    from phidata.storage.group_cache import GroupCache
 
 
 def open_split(folder: DataFolder, split: str, *, images: str | Path | None = None) -> RowStore:
@@ -22,14 +28,14 @@ def open_split(folder: DataFolder, split: str, *, images: str | Path | None = No
         return open_jsonl(files[0], Path(images) if images is not None else folder.images)
     _refuse_images(files[0], images)
     path = files[0] if len(files) == 1 else files[0].parent
-    return ShardedRows(path, files, open_shard, counts=folder.counts.get(split))
+    return open_shards(path, files, folder.counts.get(split))
 
 
 def open_file(path: Path, *, images: str | Path | None = None) -> RowStore:
     """Open one file by itself: a Parquet, Arrow or tar shard by the name's ending, anything else as jsonl."""
     if path.suffix.removeprefix(".") in SUFFIXES.values():
         _refuse_images(path, images)
-        return ShardedRows(path, [path], open_shard, counts=None)
+        return open_shards(path, [path])
     beside = path.parent / IMAGES
     default = beside if beside.is_dir() else path.parent
     return open_jsonl(path, Path(images) if images is not None else default)
@@ -42,21 +48,32 @@ def open_jsonl(path: Path, images: Path) -> RowStore:
     return JsonlRows(path, images)
 
 
-def open_shard(path: Path) -> Shard:
-    """Open one shard, of the shape that its name tells."""
-    if path.suffix == ".tar":
+def open_shards(path: Path, files: Sequence[Path], counts: Sequence[int] | None = None) -> ShardedRows:
+    """Open shards of one shape as one sequence, which messages call `path`; where it is known how many rows each has,
+    it is opened when it is first used."""
+    return ShardedRows(path, files, _opener(files[0].suffix), counts=counts)
+
+
+def _opener(suffix: str) -> Callable[[Path], Shard]:
+    if suffix == ".tar":
         from phidata.storage.webdataset import WebDatasetShard
 
-        return WebDatasetShard(path)
+        return WebDatasetShard
+    from phidata.storage.group_cache import GroupCache
+
+    return partial(_open_columns, cache=GroupCache())
+
+
+def _open_columns(path: Path, *, cache: GroupCache) -> Shard:
     from phidata.storage.column_rows import ColumnRows
 
     if path.suffix == ".arrow":
         from phidata.storage.arrow import ArrowGroups
 
-        return ColumnRows(ArrowGroups(path))
+        return ColumnRows(ArrowGroups(path), cache)
     from phidata.storage.parquet import ParquetGroups
 
-    return ColumnRows(ParquetGroups(path))
+    return ColumnRows(ParquetGroups(path), cache)
 
 
 def _refuse_images(path: Path, images: str | Path | None) -> None:

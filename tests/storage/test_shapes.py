@@ -19,7 +19,7 @@ import phidata
 from phidata import Conversation, Turn, UsageError
 from phidata.storage.shape import Shape, parse_size
 from phidata.storage.splits import split_writer
-from phidata.storage.stores import open_file, open_shard
+from phidata.storage.stores import open_file
 
 from .conftest import GREEN, RED, ROW_BYTES, ROWS, images_of, numbered, tree, write_folder
 
@@ -169,7 +169,7 @@ def test_image_files_have_a_path_and_images_in_shards_none(tmp_path: Path, shape
 def test_a_row_group_is_small_and_never_splits_a_row(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    big = {"train/a.png": bytes(100_000), "train/b.png": bytes(300_000)}
+    big = {"train/a.png": bytes(200_000), "train/b.png": bytes(600_000)}
     writer = split_writer("parquet", tmp_path, name="x", split="train")
     for number in range(6):
         path = "train/b.png" if number == 5 else "train/a.png"
@@ -182,7 +182,7 @@ def test_a_row_group_is_small_and_never_splits_a_row(tmp_path: Path) -> None:
 
 def test_reading_text_reads_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(tmp_path / "out", "parquet", numbered(3))
-    store = open_shard(tmp_path / "out" / "data" / "train-00000-of-00001.parquet")
+    store = open_file(tmp_path / "out" / "data" / "train-00000-of-00001.parquet")
     monkeypatch.setattr("phidata.storage.parquet.ParquetGroups.images", lambda *_: pytest.fail("read images"))
     assert [row.id for row in store.rows(range(3))] == ["row-0", "row-1", "row-2"]
 
