@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import msgspec
 
-EXACT_BELOW = 1024  # larger values keep their 10 leading bits
+KEPT_APART = 8192  # different numbers; when there are more, larger ones keep their 10 leading bits
+KEPT_BITS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MAX_BARS = 12
 STEPS = (1, 2, 5)
@@ -22,8 +23,9 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from"}):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """How some numbers are spread. `count`, `sum`, `mean`, `min` and `max` are exact; quantiles (`p5` … `p99`) and the
-    histogram are exact below 1024 steps and within 0.2 % above. Without any number all but `count` and `sum` are null.
+    """How some numbers are spread. `count`, `sum`, `mean`, `min` and `max` are exact. Quantiles (`p5` … `p99`) and
+    the histogram are exact as long as there are at most 8192 different numbers, and after that within 0.2 %. Without
+    any number all but `count` and `sum` are null.
     """
 
     count: int
@@ -41,11 +43,12 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distribution:
-    """Counts numbers from 0 up, in steps of `1 / per_unit`; at most some 28 000 different ones are kept apart."""
+    """Counts numbers from 0 up, in steps of `1 / per_unit`; at most some 28 000 are kept apart."""
 
     def __init__(self, per_unit: int = 1) -> None:
         self._per_unit = per_unit
         self._counts: defaultdict[int, int] = defaultdict(int)
+        self._exact = True
         self._sum = 0
         self._min = 1 << 63
         self._max = 0
@@ -56,16 +59,13 @@ class Distribution:
         self._sum += step * times
         self._min = min(self._min, step)
         self._max = max(self._max, step)
-        if step >= EXACT_BELOW:
-            shift = step.bit_length() - 10
-            step = step >> shift << shift
-        self._counts[step] += times
+        self._keep(step, times)
 
     def merge(self, other: Distribution) -> None:
         """Count all that the other one has counted."""
         assert other._per_unit == self._per_unit
         for step, count in other._counts.items():
-            self._counts[step] += count
+            self._keep(step, count)
         self._sum += other._sum
         self._min = min(self._min, other._min)
         self._max = max(self._max, other._max)
@@ -92,6 +92,14 @@ class Distribution:
             histogram=self._histogram(steps, quantiles[-1]),
         )
 
+    def _keep(self, step: int, times: int) -> None:
+        self._counts[step if self._exact else _rounded(step)] += times
+        if self._exact and len(self._counts) > KEPT_APART:
+            self._exact = False
+            counts, self._counts = self._counts, defaultdict(int)
+            for known, count in counts.items():
+                self._counts[_rounded(known)] += count
+
     def _value(self, step: int) -> float:
         return step if self._per_unit == 1 else step / self._per_unit
 
@@ -107,11 +115,11 @@ class Distribution:
 
     def _histogram(self, steps: list[int], p99: int) -> tuple[Bar, ...]:
         """A bar a value where there are few; else bars of one width, the last of which takes the longest tail in."""
-        if len(steps) <= MAX_BARS and steps[-1] < EXACT_BELOW:
+        if len(steps) <= MAX_BARS and self._exact:
             return tuple(
                 Bar(start=self._value(step), below=self._value(step + 1), count=self._counts[step]) for step in steps
             )
-        kept_apart = 1 << max(p99.bit_length() - 10, 0)
+        kept_apart = 1 if self._exact else 1 << max(p99.bit_length() - KEPT_BITS, 0)
         width = _nice_width(max((p99 - self._min) / (MAX_BARS - 1), kept_apart))
         first = self._min // width
         counts = [0] * (min(p99 // width - first + 1, MAX_BARS) + (p99 // width < self._max // width))
@@ -123,6 +131,12 @@ class Distribution:
             Bar(start=start, below=below, count=count)
             for (start, below), count in zip(pairwise(edges), counts, strict=True)
         )
+
+
+def _rounded(step: int) -> int:
+    """Down to the nearest number with so few bits."""
+    shift = max(step.bit_length() - KEPT_BITS, 0)
+    return step >> shift << shift
 
 
 def _nice_width(least: float) -> int:

@@ -12,6 +12,7 @@ from phidata.statistics.tally import Ranking
 BLOCKS = " ▏▎▍▌▋▊▉█"
 MAX_LABEL = 40
 MAX_BAR = 40
+THOUSANDTH = 0.001  # the step in which seconds are counted
 
 Line = tuple[str, int, str]  # label, count, what stands before the count when it is not exact
 
@@ -103,9 +104,11 @@ def _histogram(spread: Spread) -> list[Line]:
 
 
 def _range(start: float, below: float) -> str:
-    if not isinstance(start, int):
-        return f"{_number(start)} … {_number(below)}"
-    return _number(start) if below - start == 1 else f"{_number(start)} … {_number(below - 1)}"
+    """Whole numbers by the first and the last one in it, others by its edges; one number by itself."""
+    step = 1 if isinstance(start, int) else THOUSANDTH
+    if below - start < 1.5 * step:
+        return _number(start)
+    return f"{_number(start)} … {_number(below - 1 if step == 1 else below)}"
 
 
 def _bar_lines(lines: Sequence[Line], total: int, *, width: int, bars: bool) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phidata.statistics import distribution as module
 from phidata.statistics.distribution import Bar, Distribution, Spread
 from phidata.statistics.tally import Entry, Ranking, Tally
 
@@ -66,8 +67,14 @@ def test_the_last_bar_takes_the_long_tail() -> None:
     ]
 
 
-@given(st.lists(st.integers(0, 1 << 40), min_size=1), st.lists(st.integers(0, 3000)))
-def test_quantiles_are_within_a_500th_and_all_else_is_exact(first: list[int], second: list[int]) -> None:
+@given(st.lists(st.integers(0, 1 << 40), min_size=1), st.lists(st.integers(0, 3000)), st.integers(1, 40))
+def test_quantiles_are_within_a_500th_and_all_else_is_exact(first: list[int], second: list[int], apart: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "KEPT_APART", apart)
+        check(first, second, exact=len({*first, *second}) <= apart)
+
+
+def check(first: list[int], second: list[int], *, exact: bool) -> None:
     merged = distribution(*first)
     merged.merge(distribution(*second))
     spread, values = merged.spread(), sorted(first + second)
@@ -82,7 +89,7 @@ def test_quantiles_are_within_a_500th_and_all_else_is_exact(first: list[int], se
     for share, found in ((0.05, spread.p5), (0.5, spread.p50), (0.99, spread.p99)):
         true = values[max(math.ceil(share * len(values)) - 1, 0)]
         assert found is not None
-        assert true * (1 - 1 / 500) <= found <= true
+        assert found == true if exact else true * (1 - 1 / 500) <= found <= true
 
 
 def test_few_texts_are_counted_exactly() -> None:
