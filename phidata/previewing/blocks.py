@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from phidata.diagnostics import Diagnostic
+from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError
 from phidata.previewing.choice import Place
 from phidata.previewing.entries import ImageEntry, RowEntry, TurnEntry, finding
@@ -45,7 +46,7 @@ class BlockMaker:
         self._findings = findings
         self._tokens = tokens
         self._sides = sides
-        self._root = f"{data.path}/"
+        self._root = f"{data.path if data.path.is_dir() else data.path.parent}/"
         self._executor = executor
 
     def blocks(self, places: Sequence[Place]) -> Iterator[Block]:
@@ -79,7 +80,7 @@ class BlockMaker:
         return RowEntry(
             split=place.split,
             place=f"row {place.number + 1}",
-            broken=str(error),
+            broken=printable(str(error)),
             findings=[finding(found) for found in self._findings.get(place, ())],
         )
 
@@ -117,7 +118,7 @@ class _Shown:
 
     def entry(self, path: str, content: bytes | DataError) -> ImageEntry:
         if isinstance(content, DataError):
-            return ImageEntry(path=path, problem=str(content))
+            return ImageEntry(path=path, problem=printable(str(content)))
         image = ImageEntry(path=path, bytes=len(content))
         digest = blake2b(content, digest_size=16).digest()
         if digest not in self._waiting:
@@ -133,7 +134,7 @@ class _Shown:
                 picture = future.result()
             except DataError as error:
                 for image in entries:
-                    image.problem = str(error)
+                    image.problem = printable(str(error))
                 continue
             for image in entries:
                 image.width, image.height, image.picture = picture.width, picture.height, len(made)

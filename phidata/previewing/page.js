@@ -3,11 +3,8 @@
 
 const $ = (id) => document.getElementById(id);
 const about = take("about");
-const rows = [];
-for (let block = 0; block < about.blocks; block++) rows.push(...take(`rows-${block}`));
-rows.forEach((row, number) => (row.number = number));
-
-/* ---- reading the data ---- */
+const blocks = Array.from({ length: about.blocks }, (_, number) => take(`rows-${number}`));
+const rows = blocks.flat().map((row, number) => Object.assign(row, { number }));
 
 function take(id) {
   const node = $(id);
@@ -19,11 +16,10 @@ const parsed = new Map(); // the pictures of some blocks, the latest used last
 
 function pictures(kind, row) {
   const id = `${kind}-${Math.floor(row.number / about.block_rows)}`;
-  let found = parsed.get(id);
-  if (!found) found = JSON.parse($(id)?.textContent ?? "[]");
+  const found = parsed.get(id) ?? JSON.parse($(id)?.textContent ?? "[]");
   parsed.delete(id);
   parsed.set(id, found);
-  if (parsed.size > 24) parsed.delete(parsed.keys().next().value);
+  if (parsed.size > 12) parsed.delete(parsed.keys().next().value);
   return found;
 }
 
@@ -33,19 +29,15 @@ const findingsOf = (row) => row.findings ?? [];
 const imagesOf = (row) => turnsOf(row).flatMap((turn) => turn.images ?? []);
 const thumb = (row, image) => jpeg(pictures("thumbs", row)[image.picture]);
 const nameOf = (row) => row.id ?? row.place;
+const count = (number) => number.toLocaleString("en");
+const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+const sizeOf = (image) => (image.problem ? "unreadable" : `${image.width}×${image.height}`);
 
 function large(row, image) {
   const carried = pictures("large", row)[image.picture];
   if (carried) return jpeg(carried);
-  if (about.images === null) return null;
-  try {
-    return about.images + image.path.split("/").map(encodeURIComponent).join("/");
-  } catch {
-    return null; // half a surrogate pair can not stand in an address
-  }
+  return about.images === null ? null : about.images + image.path.split("/").map(encodeURIComponent).join("/");
 }
-
-/* ---- making elements ---- */
 
 // Characters that are not seen, or that turn the text around them.
 const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u2069\ufeff]/g;
@@ -58,10 +50,7 @@ function el(tag, className, ...children) {
 }
 
 function button(label, title, act) {
-  const node = el("button", "", label);
-  node.type = "button";
-  node.title = title;
-  node.setAttribute("aria-label", title);
+  const node = Object.assign(el("button", "", label), { type: "button", title, ariaLabel: title });
   node.addEventListener("click", act);
   return node;
 }
@@ -82,16 +71,12 @@ function data(tag, className, string) {
 function picture(row, image, number, address = null) {
   if (image.problem) return data("span", "missing", image.problem);
   const node = el("img");
-  node.src = address ?? thumb(row, image);
+  const { width, height } = image;
+  Object.assign(node, { width, height, decoding: "async", alt: `image ${number + 1}: ${image.path}` });
   node.addEventListener("error", () => (node.src = thumb(row, image)), { once: true });
-  node.alt = `image ${number + 1}: ${image.path}`;
-  node.decoding = "async";
-  node.width = image.width;
-  node.height = image.height;
+  node.src = address ?? thumb(row, image);
   return node;
 }
-
-/* ---- facets: what rows are filtered and counted by ---- */
 
 const FACETS = {
   split: { title: "Split", of: (row) => [row.split], given: true },
@@ -106,45 +91,40 @@ const FACETS = {
 const NAMES = Object.keys(FACETS);
 const MENUS = ["split", "source", "code", "images"];
 const picked = {}; // facet → value
-let terms = [];
-let shown = rows;
-let at = 0; // the current row, by its place in `shown`
-
-function sizeOf(image) {
-  return image.problem ? "unreadable" : `${image.width}×${image.height}`;
-}
+let [terms, shown, at] = [[], rows, 0]; // words searched for; rows that pass; the current row, by its place in them
 
 function niceWidth(least) {
   for (let power = 1; ; power *= 10) for (const step of [1, 2, 5]) if (step * power >= least) return step * power;
 }
 
+// How numbers are named in a chart: each by itself where there are few, else by ranges of one width.
+function ranges(numbers) {
+  const least = numbers.reduce((a, b) => Math.min(a, b), Infinity);
+  const most = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
+  const width = new Set(numbers).size <= 10 ? 1 : niceWidth((most - least + 1) / 10);
+  return (number) => {
+    const from = number - (number % width);
+    return width === 1 ? count(from) : `${count(from)} – ${count(from + width - 1)}`;
+  };
+}
+
 function sortFacets() {
   for (const facet of Object.values(FACETS)) {
     facet.values = rows.map((row) => [...new Set(facet.of(row))]);
-    const all = facet.values.flat();
-    const order = new Map();
-    if (facet.numeric && all.length) {
-      const least = all.reduce((a, b) => Math.min(a, b));
-      const most = all.reduce((a, b) => Math.max(a, b));
-      const width = new Set(all).size <= 10 ? 1 : niceWidth((most - least + 1) / 10);
-      const label = (value) => {
-        const from = Math.floor(value / width) * width;
-        const name = width === 1 ? count(from) : `${count(from)} – ${count(from + width - 1)}`;
-        order.set(name, from);
-        return name;
-      };
+    if (facet.numeric) {
+      const label = ranges(facet.values.flat());
       facet.values = facet.values.map((values) => values.map(label));
     }
-    if (facet.none) facet.values = facet.values.map((values) => (values.length ? values : [facet.none]));
     const totals = new Map();
-    for (const value of facet.values.flat()) totals.set(value, (totals.get(value) ?? 0) + 1);
+    if (facet.none) facet.values.forEach((values) => values.length || values.push(facet.none));
+    facet.values.flat().forEach((value) => totals.set(value, (totals.get(value) ?? 0) + 1));
+    const first = (label) => (label === facet.none ? Infinity : parseInt(label.replaceAll(",", "")));
+    const byNumber = (a, b) => first(a) - first(b);
+    const byTotal = (a, b) => totals.get(b) - totals.get(a) || (a < b ? -1 : 1);
     facet.labels = [...totals.keys()];
-    if (!facet.given) facet.labels.sort((a, b) => facet.numeric ? (order.get(a) ?? Infinity) - (order.get(b) ?? Infinity) : totals.get(b) - totals.get(a) || (a < b ? -1 : 1));
+    if (!facet.given) facet.labels.sort(facet.numeric ? byNumber : byTotal);
   }
 }
-
-const count = (number) => number.toLocaleString("en");
-const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 function haystack(row) {
   row.haystack ??= [
@@ -162,8 +142,7 @@ function filter() {
     if (!terms.every((term) => haystack(row).includes(term))) return false;
     const failed = names.filter((name) => !FACETS[name].values[row.number].includes(picked[name]));
     // A chart counts what its other values would show: the rows that pass every filter but its own.
-    for (const name of failed.length ? failed : NAMES) {
-      if (failed.length > 1) break;
+    for (const name of failed.length > 1 ? [] : failed.length ? failed : NAMES) {
       for (const value of FACETS[name].values[row.number]) counts[name].set(value, (counts[name].get(value) ?? 0) + 1);
     }
     return failed.length === 0;
@@ -183,8 +162,6 @@ function pick(name, value) {
   filter();
 }
 
-/* ---- overview ---- */
-
 function drawCharts(counts) {
   $("charts").replaceChildren(
     ...NAMES.map((name) => {
@@ -203,13 +180,13 @@ function bar(name, label, number, most) {
   const fill = el("span", "fill");
   fill.style.width = `${(100 * number) / most}%`;
   fill.hidden = number === 0;
-  const node = el("button", "bar", data("span", "label", label), el("span", "track", fill), el("span", "number", count(number)));
-  node.type = "button";
-  node.title = about.titles[label] ? `${label}: ${about.titles[label]}` : label;
-  node.setAttribute("aria-pressed", String(picked[name] === label));
+  const node = el("button", "bar", data("span", "label", label), el("span", "", fill), el("span", "number", count(number)));
+  const title = about.titles[label] ? `${label}: ${about.titles[label]}` : label;
+  Object.assign(node, { type: "button", title, ariaPressed: String(picked[name] === label) });
+  node.dataset.key = `${name} ${label}`;
   node.addEventListener("click", () => {
     pick(name, label);
-    [...document.querySelectorAll(".bar")].find((other) => other.title === node.title)?.focus();
+    [...document.querySelectorAll(".bar")].find((other) => other.dataset.key === node.dataset.key)?.focus();
   });
   return node;
 }
@@ -223,11 +200,7 @@ function drawMenus(counts) {
   }
 }
 
-/* ---- the list: only the cards near the window are in the document ---- */
-
-const cards = new Map(); // place in `shown` → element
-const SPARE = 4;
-
+const cards = new Map(); // place in `shown` → element; only the cards near the window are in the document
 const cardHeight = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--card-height"));
 
 function drawList({ anew = false } = {}) {
@@ -239,8 +212,8 @@ function drawList({ anew = false } = {}) {
     list.style.height = `${shown.length * height}px`;
   }
   const top = list.getBoundingClientRect().top;
-  const first = Math.max(0, Math.floor(-top / height) - SPARE);
-  const last = Math.min(shown.length, Math.ceil((innerHeight - top) / height) + SPARE);
+  const first = Math.max(0, Math.floor(-top / height) - 4);
+  const last = Math.min(shown.length, Math.ceil((innerHeight - top) / height) + 4);
   for (const [place, card] of cards) {
     if ((place < first || place >= last) && card !== document.activeElement) {
       card.remove();
@@ -251,8 +224,8 @@ function drawList({ anew = false } = {}) {
     if (cards.has(place)) continue;
     const card = drawCard(shown[place], place);
     card.style.top = `${place * height}px`;
-    const next = [...cards.keys()].filter((other) => other > place).sort((a, b) => a - b)[0];
-    list.insertBefore(card, next === undefined ? null : cards.get(next));
+    card.dataset.place = place;
+    list.insertBefore(card, [...list.children].find((other) => other.dataset.place > place) ?? null);
     cards.set(place, card);
   }
 }
@@ -260,11 +233,8 @@ function drawList({ anew = false } = {}) {
 function drawCard(row, place) {
   const images = imagesOf(row);
   const card = el("article", "card", drawMeta(row));
-  card.setAttribute("role", "listitem");
-  card.setAttribute("aria-posinset", place + 1);
-  card.setAttribute("aria-setsize", shown.length);
-  card.setAttribute("aria-label", `row ${nameOf(row)}, ${plural(images.length, "image")}, ${plural(findingsOf(row).length, "finding")}`);
-  card.tabIndex = place === at ? 0 : -1;
+  const label = `row ${nameOf(row)}, ${plural(images.length, "image")}, ${plural(findingsOf(row).length, "finding")}`;
+  Object.assign(card, { role: "listitem", ariaLabel: label, ariaPosInSet: place + 1, ariaSetSize: shown.length, tabIndex: place === at ? 0 : -1 });
   if (images.length) card.append(el("div", "strip", ...images.slice(0, 24).map((image, number) => picture(row, image, number))));
   card.append(drawWords(row, images.length > 0));
   card.addEventListener("click", () => openRow(place));
@@ -276,10 +246,8 @@ function drawMeta(row) {
   const codes = [...new Map(findingsOf(row).map((found) => [found.code, found])).values()];
   const images = imagesOf(row).length;
   return el(
-    "div", "meta",
-    data("span", "id", nameOf(row)), el("span", "tag", row.split), row.source ? data("span", "tag", row.source) : null,
-    row.id === undefined ? null : data("span", "place", row.place),
-    el("span", "push"),
+    "div", "meta", data("span", "id", nameOf(row)), data("span", "tag", row.split), row.source ? data("span", "tag", row.source) : null,
+    row.id === undefined ? null : data("span", "place", row.place), el("span", "push"),
     ...codes.slice(0, 4).map((found) => el("span", `tag ${found.severity}`, found.code)),
     codes.length > 4 ? el("span", "", `+${codes.length - 4}`) : null,
     turnsOf(row).length > 1 ? el("span", "", plural(turnsOf(row).length, "turn")) : null,
@@ -292,7 +260,9 @@ function drawWords(row, hasImages) {
   const clamp = hasImages ? "one-line" : "many-lines";
   const words = el("div", "words");
   if (row.broken) words.append(data("p", "many-lines error", row.broken));
-  for (const found of findingsOf(row).slice(0, row.broken || !hasImages ? 2 : 1)) words.append(data("p", `one-line finding-line ${found.severity}`, `${found.code} ${found.message}`));
+  for (const found of findingsOf(row).slice(0, hasImages ? 1 : 2)) {
+    words.append(data("p", `one-line finding-line ${found.severity}`, `${found.code} ${found.message}`));
+  }
   const [turn] = turnsOf(row);
   if (turn && (!hasImages || !findingsOf(row).length)) words.append(data("p", clamp, turn.user));
   if (turn) words.append(data("p", "one-line answer", turn.assistant));
@@ -317,8 +287,6 @@ function goTo(place) {
   cards.get(at).focus({ preventScroll: true });
 }
 
-/* ---- one row ---- */
-
 function openRow(place) {
   goTo(place);
   const row = shown[at];
@@ -329,12 +297,11 @@ function openRow(place) {
   previous.disabled = at === 0;
   next.disabled = at === shown.length - 1;
   const close = button("✕", "Close (Esc)", () => $("detail").close());
-  const top = el("div", "bar-top", title, el("span", "push", el("span", "meta", `${count(at + 1)} of ${count(shown.length)}`), previous, next, close));
-  $("detail").replaceChildren(top, drawColumns(row));
+  const where = el("span", "meta", `${count(at + 1)} of ${count(shown.length)}`);
+  const columns = drawColumns(row);
+  $("detail").replaceChildren(el("div", "bar-top", title, el("span", "push", where, previous, next, close)), columns);
   if (!$("detail").open) $("detail").showModal();
-  const chat = $("detail").querySelector(".chat");
-  chat.tabIndex = 0;
-  chat.focus({ preventScroll: true });
+  columns.firstChild.focus({ preventScroll: true });
 }
 
 function drawColumns(row) {
@@ -349,64 +316,46 @@ function drawColumns(row) {
       answers.length ? el("p", "meta", "also accepted:", ...answers.map((answer) => data("span", "tag", answer))) : null,
     );
   });
-  const chat = el("div", "chat", ...turns);
+  const chat = Object.assign(el("div", "chat", ...turns), { tabIndex: 0 });
+  const metadata = row.metadata ? el("section", "", el("h3", "", "Metadata"), data("pre", "", row.metadata)) : null;
   if (row.broken) chat.prepend(el("div", "say error", el("span", "who", "this row can not be read"), data("div", "text", row.broken)));
-  return el("div", "columns", chat, el("aside", "beside", drawFindings(row), drawFacts(row), drawMetadata(row)));
+  return el("div", "columns", chat, el("aside", "beside", drawFindings(row), drawFacts(row), metadata));
 }
 
 function drawFrame(row, image, number) {
   if (image.problem) return picture(row, image, number);
-  const label = `Image ${number + 1}, ${sizeOf(image)}, larger`;
-  const node = button(picture(row, image, number, large(row, image)), label, () => openImage(row, number));
+  const node = button(picture(row, image, number, large(row, image)), `Image ${number + 1}, ${sizeOf(image)}, larger`, () => openImage(row, number));
   node.append(el("span", "caption", `${number + 1}`));
   return node;
 }
 
 function drawFindings(row) {
-  if (!findingsOf(row).length) return el("section", "", el("h3", "", "Findings"), el("p", "", "none"));
-  return el(
-    "section", "", el("h3", "", "Findings"),
-    ...findingsOf(row).map((found) =>
-      el(
-        "div", `finding ${found.severity}`,
-        el("strong", "", `${found.code} ${found.severity}`), data("p", "note", found.message), data("p", "help", found.help),
-        el("pre", "", data("span", "", found.marked[0]), data("mark", "", found.marked[1]), data("span", "", found.marked[2])),
-        found.pointer ? data("code", "help", found.pointer) : null,
-      ),
-    ),
-  );
+  const findings = findingsOf(row).map((found) => {
+    const [before, marked, behind] = found.marked;
+    const excerpt = el("pre", "", data("span", "", before), data("mark", "", marked), data("span", "", behind));
+    const pointer = found.pointer ? data("code", "help", found.pointer) : null;
+    return el("div", `finding ${found.severity}`, el("strong", "", `${found.code} ${found.severity}`), data("p", "note", found.message), data("p", "help", found.help), excerpt, pointer);
+  });
+  return el("section", "", el("h3", "", "Findings"), ...(findings.length ? findings : [el("p", "", "none")]));
 }
 
 function drawFacts(row) {
-  const facts = el("dl");
-  const fact = (name, value) => value && facts.append(el("dt", "", name), data("dd", "", value));
-  fact("place", row.place);
-  fact("split", row.split);
-  fact("source", row.source);
-  fact("turns", count(turnsOf(row).length));
-  fact("images", count(imagesOf(row).length));
-  fact("tokens", row.tokens ? `${about.exact_tokens ? "" : "about "}${count(row.tokens)}` : "unknown");
-  return el("section", "", el("h3", "", "Row"), facts);
+  const tokens = row.tokens ? `${about.exact_tokens ? "" : "about "}${count(row.tokens)}` : "unknown";
+  const facts = { place: row.place, split: row.split, source: row.source, turns: count(turnsOf(row).length), images: count(imagesOf(row).length), tokens };
+  const lines = Object.entries(facts).filter(([, value]) => value);
+  return el("section", "", el("h3", "", "Row"), el("dl", "", ...lines.flatMap(([name, value]) => [el("dt", "", name), data("dd", "", value)])));
 }
-
-function drawMetadata(row) {
-  return row.metadata ? el("section", "", el("h3", "", "Metadata"), data("pre", "", row.metadata)) : null;
-}
-
-/* ---- one image ---- */
 
 function openImage(row, number) {
   const images = imagesOf(row);
   const image = images[number];
-  const step = (by) => {
-    let other = number + by;
+  const step = (by, other = number + by) => {
     while (images[other]?.problem) other += by;
     return images[other] ? () => openImage(row, other) : null;
   };
   const facts = `${number + 1} of ${images.length} · ${sizeOf(image)} · ${count(image.bytes)} bytes`;
   const note = el("span");
-  const node = el("img");
-  node.alt = image.path;
+  const node = Object.assign(el("img"), { alt: image.path });
   const fallBack = (why) => {
     node.onerror = null;
     node.src = thumb(row, image);
@@ -426,8 +375,6 @@ function openImage(row, number) {
   $("viewer").step = step;
   if (!$("viewer").open) $("viewer").showModal();
 }
-
-/* ---- keys, theme, paper ---- */
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -494,9 +441,9 @@ function start() {
     $("search").focus();
   });
   $("theme").addEventListener("click", () => {
-    const root = document.documentElement;
-    const dark = root.style.colorScheme ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.style.colorScheme = dark ? "light" : "dark";
+    const { style } = document.documentElement;
+    const dark = style.colorScheme ? style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    style.colorScheme = dark ? "light" : "dark";
   });
   for (const dialog of [$("detail"), $("viewer")]) {
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

@@ -14,6 +14,7 @@ import msgspec
 
 from phidata.console import progress
 from phidata.diagnostics.catalogue import RULES
+from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError, UsageError
 from phidata.previewing.blocks import BLOCK_ROWS, BlockMaker
 from phidata.previewing.choice import Place, check_codes
@@ -94,7 +95,7 @@ def _write(
     num_images = sum(_num_images(data, place) for place in places)
     tokens = RowTokens()
     about = About(
-        name=data.path.resolve().name,
+        name=printable(data.path.resolve().name),
         shape=data.shape,
         rows=len(places),
         candidates=num_candidates,
