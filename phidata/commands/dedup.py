@@ -87,21 +87,22 @@ def _report(found: Deduplicated) -> list[str]:
     lines = [f"duplicate rows: {len(found.duplicates)}", *_listed(found.duplicates)]
     for leak in found.leakage:
         lines.append(
-            f"leakage: {leak.rows} rows of {leak.split} show an image that {leak.other} has too "
-            f"({leak.exact} the same, {leak.near} alike), which {leak.other_rows} rows of {leak.other} show"
+            f"leakage: {leak.rows} of {found.splits[leak.split].rows} rows of {leak.split} show an image that "
+            f"{leak.other} has too ({leak.exact} the same, {leak.near} alike), "
+            f"in {leak.other_rows} of {found.splits[leak.other].rows} rows"
         )
         lines += _listed(leak.matches)
     if not found.leakage:
         lines.append(f"leakage: no other split has images of {', '.join(found.keep_splits) or 'an evaluation split'}")
     lines.append(
-        f"images: {images.contents} different ones under {images.paths} paths, shown {images.shown} times; "
-        f"{images.near_pairs} pairs look alike"
+        f"images: {images.shown} shown, {images.paths} paths, {images.contents} different ones, "
+        f"{images.near_pairs} pairs of these alike"
     )
     if images.flat:
-        lines.append(f"{images.flat} images have no structure and are compared by their bytes alone")
+        lines.append(f"images without structure, compared by their bytes alone: {images.flat}")
     if images.broken:
         lines.append(
-            f"{images.broken} images can not be decoded and are compared by their bytes alone ({images.first_broken})"
+            f"images that can not be decoded, compared by their bytes alone: {images.broken} ({images.first_broken})"
         )
     return [*lines, "", *_table(found)]
 

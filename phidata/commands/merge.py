@@ -68,6 +68,9 @@ def _table(merged: Merged) -> list[str]:
             " ".join([f"{label:{width}}", *(f"{num:{size}}" for num, size in zip(counts, widths, strict=True))])
             for label, counts in rows
         ),
-        *(f"{source.renamed_images} images of {source.folder} are now below {source.label}/" for source in renamed),
+        *(
+            f"images of {source.folder} that are now below {source.label}/: {source.renamed_images}"
+            for source in renamed
+        ),
         f"{'in' if merged.written else 'nothing written; would be in'} {merged.out} ({merged.shape})",
     ]

@@ -99,10 +99,10 @@ def _table(divided: Divided) -> list[str]:
         wished = "as it was" if part.wished is None else f"{part.wished:.1f}".removesuffix(".0")
         lines.append(f"{name:{width}} {wished:>9} {part.rows:9} {part.groups:9}")
     lines.append(
-        f"{divided.rows} rows in {divided.groups} groups by {' or '.join(divided.by)}; "
-        f"the largest has {divided.largest_group} rows"
+        f"{divided.rows} rows divided, in {divided.groups} groups by {' or '.join(divided.by)}; "
+        f"rows in the largest: {divided.largest_group}"
     )
     if divided.shared_rows:
-        lines.append(f"{divided.shared_rows} divided rows share a group with a split that was left as it was")
+        lines.append(f"divided rows whose group is in a split that was left as it was, too: {divided.shared_rows}")
     lines.append(f"{'in' if divided.written else 'nothing written; would be in'} {divided.out} ({divided.shape})")
     return lines
