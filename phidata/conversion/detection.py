@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from phidata.conversion.converter import Converter, Row, Skip, find_converter, full_settings, registered_converters
-from phidata.conversion.media import Media
+from phidata.conversion.media import Clip, Media
 from phidata.conversion.options import Options
 from phidata.errors import DataError, PhidataError, UsageError
 from phidata.storage.folder import open_folder
@@ -105,8 +105,8 @@ def _first_rows(converter: Converter[Row], root: Root) -> Iterator[Row]:
 class _Unopened(Media):
     """Media that take every image and video on trust."""
 
-    def frames(self, file: str) -> tuple[str, ...]:
-        return (f"{file}.0.jpg",)
+    def video(self, file: str) -> Clip:
+        return Clip((f"{file}.0.jpg",), seconds=None, num_frames=1)
 
     def image(self, file: str) -> str:
         return file

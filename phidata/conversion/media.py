@@ -8,7 +8,7 @@ import posixpath
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from PIL.Image import Image
@@ -16,7 +16,7 @@ from PIL.Image import Image
 from phidata.conversion.options import Options
 from phidata.errors import DataError
 from phidata.media.images import Encoded, encode, reencode, scale_down
-from phidata.media.video import sample_frames
+from phidata.media.video import sample_video
 from phidata.storage.source import Root
 from phidata.storage.tables import Table, open_table
 
@@ -28,6 +28,21 @@ NUM_REMEMBERED = 64  # images that rows near one another share, such as a page w
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f]")
 _SUFFIXES = {"jpg": ("jpg", "jpeg"), "png": ("png",), "webp": ("webp",)}
+
+
+class Clip(NamedTuple):
+    """A video's images, how long it is, and how many frames it has. `seconds` is None when its file does not tell."""
+
+    images: tuple[str, ...]
+    seconds: float | None
+    num_frames: int
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is worth keeping of it beside a row's turns: `seconds` and `fps`, where they are known."""
+        if not self.seconds:
+            return {}
+        return {"seconds": round(self.seconds, 3), "fps": round(self.num_frames / self.seconds, 3)}
 
 
 class Media:
@@ -47,9 +62,16 @@ class Media:
 
         Raises DataError when the file is no whole video or a wanted frame is damaged.
         """
+        return self.video(file).images
+
+    def video(self, file: str) -> Clip:
+        """The same with what is known about the video. The frames of a row's second video count on after its first."""
         path, _ = self._find(file, "video")
-        frames = sample_frames(path, self._options.frame_plan, decoder=self._options.decoder, keep=self._encode_frame)
-        return tuple(self._add(f"{self._row.name}.{k}.{self._options.image_format}", d) for k, d in enumerate(frames))
+        plan, decoder = self._options.frame_plan, self._options.decoder
+        sample = sample_video(path, plan, decoder=decoder, keep=self._encode_frame)
+        suffix, start = self._options.image_format, len(self.encoded)
+        images = (self._add(f"{self._row.name}.{k}.{suffix}", data) for k, data in enumerate(sample.frames, start))
+        return Clip(tuple(images), seconds=sample.facts.seconds, num_frames=sample.facts.num_decoded)
 
     def image(self, file: str) -> str:
         """Take an image file, given as the source names it, or as a `data:` URI.
