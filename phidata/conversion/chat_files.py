@@ -100,7 +100,7 @@ def convert_chat(row: ChatRow, media: Media) -> Converted:
     check_supported(record)
     chat = read_chat(record, row.layout)
     kept = _kept(record, len(chat.exchanges))
-    _check_videos(chat)
+    _check_media(chat)
     answers = kept.answers or [None] * len(chat.exchanges)
     turns = [_turn(exchange, known, media) for exchange, known in zip(chat.exchanges, answers, strict=True)]
     return Converted(turns=turns, metadata=_metadata(record, row.layout, chat, kept), source=kept.source or None)
@@ -262,9 +262,9 @@ def _path(file: Any, kind: str) -> str:
     return file.removeprefix("file://")
 
 
-def _check_videos(chat: Chat) -> None:
-    # Frames are numbered from 0 for each video of a row, and so are the images that stand in it as data: URIs.
-    media = {(medium.kind, str(medium.file)) for exchange in chat.exchanges for medium in exchange.media}
-    videos = sum(kind == "video" and not file.startswith("[") for kind, file in media)
-    if videos and videos + sum(file.startswith("data:") for _, file in media) > 1:
-        raise DataError(f"it shows {videos} videos beside each other or beside data: URIs; one a row can be converted")
+def _check_media(chat: Chat) -> None:
+    # Both are numbered by row, each without regard to the other.
+    media = [medium for exchange in chat.exchanges for medium in exchange.media]
+    films = any(medium.kind == "video" and isinstance(medium.file, str) for medium in media)
+    if films and any(str(medium.file).startswith("data:") for medium in media):
+        raise DataError("it shows a video and an image as a data: URI; write the image to a file")

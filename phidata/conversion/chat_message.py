@@ -128,9 +128,8 @@ def _check_markers(name: str, found: Sequence[str], media: Sequence[Medium], lay
     shown = Counter(medium.kind for medium in media)
     for tag, kind in layout.markers.items():
         if marked[kind] != shown[kind]:
-            raise DataError(
-                f"{name} shows {count_of(shown[kind], kind)} and has {count_of(marked[kind], f'{tag} tag')}"
-            )
+            has = count_of(marked[kind], f"{tag} tag")
+            raise DataError(f"{name} shows {count_of(shown[kind], kind)} and has {has}; each needs its own")
 
 
 def count_of(number: int, noun: str) -> str:
