@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phidata.conversion import Manifest, convert
     from phidata.curation import Deduplicated, Divided, Merged, dedup, merge, split
     from phidata.diagnostics import Diagnostic
+    from phidata.exporting import Exported, export
     from phidata.loading import ConversationData, load
     from phidata.previewing import Page, preview
     from phidata.publishing import Publication, push
@@ -35,6 +36,7 @@ __all__ = [
     "Deduplicated",
     "Diagnostic",
     "Divided",
+    "Exported",
     "Manifest",
     "Merged",
     "Page",
@@ -47,6 +49,7 @@ __all__ = [
     "Verification",
     "convert",
     "dedup",
+    "export",
     "load",
     "merge",
     "preview",
@@ -62,6 +65,7 @@ _LAZY = {
     "Deduplicated": "phidata.curation",
     "Diagnostic": "phidata.diagnostics",
     "Divided": "phidata.curation",
+    "Exported": "phidata.exporting",
     "Manifest": "phidata.conversion",
     "Merged": "phidata.curation",
     "Page": "phidata.previewing",
@@ -71,6 +75,7 @@ _LAZY = {
     "Verification": "phidata.verification",
     "convert": "phidata.conversion",
     "dedup": "phidata.curation",
+    "export": "phidata.exporting",
     "load": "phidata.loading",
     "merge": "phidata.curation",
     "preview": "phidata.previewing",
