@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL import Image, ImageChops
 
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF 6.0
 MAX_COMMENT_BYTES = 65533  # what a JPEG segment holds
 
 # EXIF 2.32, tag 274 (Orientation): what makes a picture upright that is stored so.
@@ -25,7 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     only their maker knows.
     """
     if image.mode.startswith("I;16"):
-        return _scaled(image, 65535)
+        return _of_sixteen_bits(image)
     if image.mode == "I":
         return _of_integers(image)
     if image.mode == "F":
@@ -37,6 +38,14 @@ def upright(image: Image.Image, turned: int) -> Image.Image:
     """Turn and mirror a picture that is stored in EXIF orientation `turned` as it has to be shown."""
     transpose = _UPRIGHT.get(turned)
     return image if transpose is None else image.transpose(transpose)
+
+
+def _of_sixteen_bits(image: Image.Image) -> Image.Image:
+    """A TIFF may say that only 12 of its bits are used, and that 0 is white; Pillow heeds neither."""
+    tags = getattr(image, "tag_v2", {})
+    bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
+    rgb = _scaled(image, (1 << bits) - 1)
+    return ImageChops.invert(rgb) if tags.get(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO else rgb
 
 
 def _of_integers(image: Image.Image) -> Image.Image:

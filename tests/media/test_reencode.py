@@ -135,6 +135,26 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
             assert [rgb.getpixel((x, 0)) for x in range(7)] == [(v, v, v) for v in (0, 0, 1, 1, 127, 128, 255)]
 
 
+def test_a_tiff_says_what_its_white_is() -> None:
+    picture = Image.frombytes("I;16", (3, 1), b"".join(value.to_bytes(2, "little") for value in (0, 2048, 4095)))
+    tiff = saved(picture, "TIFF")
+    tag = b"\x06\x01\x03\0\x01\0\0\0"
+    inverted = tiff.replace(tag + b"\1", tag + b"\0")
+    assert inverted != tiff
+    assert [decode_rgb(inverted).getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in (255, 247, 239)]
+    twelve = packed_twelve_bits(tiff)
+    assert [decode_rgb(twelve).getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in (0, 128, 255)]
+
+
+def packed_twelve_bits(tiff: bytes) -> bytes:
+    """The same three pixels in 12 bits each, as a TIFF stores them."""
+    pixels = b"\x00\x08\x00\xff\xf0"
+    bits, length = b"\x02\x01\x03\0\x01\0\0\0\x10\0", b"\x17\x01\x04\0\x01\0\0\0\x06"
+    assert tiff.count(bits) == tiff.count(length) == 1
+    stored = tiff.replace(bits, bits[:-2] + b"\x0c\0").replace(length, length[:-1] + b"\x05")
+    return stored.replace(b"\x00\x00\x00\x08\xff\x0f", pixels + b"\0")
+
+
 def test_numbers_without_a_white_are_refused() -> None:
     wide = saved(Image.frombytes("I", (2, 1), (70_000).to_bytes(4, "little") * 2), "TIFF")
     small = saved(Image.frombytes("I", (2, 1), (255).to_bytes(4, "little") * 2), "TIFF")
