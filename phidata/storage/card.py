@@ -17,9 +17,7 @@ _COLUMNS = """\
 def data_card(manifest: Manifest) -> str:
     """The card's text, which depends on the manifest alone."""
     columns = _COLUMNS.format(metadata="a JSON object" if manifest.shape in _JSON_SHAPES else "JSON text")
-    return (
-        f"{_front_matter(manifest)}\n# {manifest.name}\n\n{_OPENING[manifest.shape]}\n{columns}\n{_numbers(manifest)}"
-    )
+    return f"{_front_matter(manifest)}# {manifest.name}\n\n{_OPENING[manifest.shape]}\n{columns}\n{_numbers(manifest)}"
 
 
 _JSON_SHAPES = ("images-jsonl", "webdataset")
@@ -37,11 +35,15 @@ _OPENING = {
 
 
 def _front_matter(manifest: Manifest) -> str:
+    """The splits that have rows: `load_dataset` fails for all where one has none."""
+    splits = {split: ledger for split, ledger in manifest.splits.items() if ledger.written}
+    if not splits:
+        return ""
     lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for split, ledger in manifest.splits.items():
-        lines += [f"  - split: {split}", "    path:"]
+    for split, ledger in splits.items():
+        lines += [f'  - split: "{split}"', "    path:"]  # YAML takes a bare `no` for false
         lines += [f"    - {file.name}" for file in ledger.files]
-    return "\n".join([*lines, "---", ""])
+    return "\n".join([*lines, "---", "", ""])
 
 
 def _numbers(manifest: Manifest) -> str:

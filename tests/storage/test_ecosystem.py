@@ -11,6 +11,7 @@ import pytest
 import phidata
 from phidata.storage.columns import FEATURES, SCHEMA
 from phidata.storage.shape import Shape
+from phidata.storage.writer import DatasetWriter
 
 from .conftest import GREEN, RED, ROWS, numbered, write_folder
 
@@ -99,6 +100,17 @@ def test_load_dataset_opens_the_tars_where_rows_have_the_same_number_of_images(t
     rows = datasets.load_dataset(str(tmp_path / "out"), split="train")
     assert [row["json"]["id"] for row in rows] == ["row-0", "row-1", "row-2"]
     assert rows[0]["0.png"].getpixel((0, 0)) == (200, 10, 10)
+
+
+def test_load_dataset_opens_a_folder_of_which_one_split_has_no_rows(tmp_path: Path, shape: Shape) -> None:
+    import datasets
+
+    with DatasetWriter(
+        tmp_path / "out", name="birds", converter="split", versions={}, splits=("no", "val"), shape=shape
+    ) as writer:
+        writer.add("no", numbered(1)[0], [RED])
+        writer.finish()
+    assert {split: rows.num_rows for split, rows in datasets.load_dataset(str(tmp_path / "out")).items()} == {"no": 1}
 
 
 def test_pyarrow_reads_parquet_and_arrow(tmp_path: Path) -> None:

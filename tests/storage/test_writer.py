@@ -189,9 +189,9 @@ def test_the_card_tells_the_hub_where_the_splits_are(tmp_path: Path) -> None:
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith(
         "---\nconfigs:\n- config_name: default\n  data_files:\n"
-        "  - split: train\n    path:\n"
+        '  - split: "train"\n    path:\n'
         "    - data/train-00000-of-00002.parquet\n    - data/train-00001-of-00002.parquet\n"
-        "  - split: val\n    path:\n"
+        '  - split: "val"\n    path:\n'
         "    - data/val-00000-of-00002.parquet\n    - data/val-00001-of-00002.parquet\n"
         "---\n\n# birds\n"
     )
