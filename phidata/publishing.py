@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 MAIN = "main"
-MAX_FILES = 1000  # of one commit
+MAX_FILES = 100  # of one commit, as the hub recommends
 
 
 class PushedFile(msgspec.Struct, frozen=True, kw_only=True):
