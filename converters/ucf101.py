@@ -5,7 +5,8 @@ Reads the subset on the hub (https://huggingface.co/datasets/sayakpaul/ucf101-su
     train/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi                                        the subset
     ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi     trainlist01.txt: "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
 
-becomes images `train/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.0.jpg` … `.7.jpg` and one turn that asks for its class.
+The original has three divisions into training and test clips; --list says which. A clip becomes
+images `train/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.0.jpg` … `.7.jpg` and one turn that asks for its class.
 """
 
 from __future__ import annotations
@@ -14,12 +15,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phidata.conversion import About, Converter, HubFile, Layout, Media, Root, Row, Settings, Skip, Turn, labelled_files
+from phidata.conversion import (
+    About,
+    Converter,
+    HubFile,
+    Layout,
+    Media,
+    Option,
+    Root,
+    Row,
+    Settings,
+    Skip,
+    Turn,
+    labelled_files,
+)
 
-LAYOUT = Layout(
-    splits=("train", "val", "test"),
-    lists={"train": "trainlist01.txt", "test": "testlist01.txt"},
-    suffix=".avi",
+LIST = Option(
+    name="list",
+    help="Which of the three official divisions into training and test clips, of the original.",
+    default="01",
+    choices=("01", "02", "03"),
 )
 
 
@@ -37,13 +52,16 @@ class Ucf101:
     about = About(
         name="ucf101",
         kind="video classification",
-        source="train|val|test/<Class>/*.avi, or <Class>/*.avi with trainlist01.txt and testlist01.txt",
+        source="train|val|test/<Class>/*.avi, or <Class>/*.avi with trainlist01.txt and testlist01.txt (or 02, 03)",
         hub=(HubFile("sayakpaul/ucf101-subset", "UCF101_subset.tar.gz"),),
         licence="not stated by the publisher; for research",
+        options=(LIST,),
     )
 
     def rows(self, root: Root, settings: Settings) -> Iterator[Clip | Skip]:
-        found = list(labelled_files(root, LAYOUT))
+        lists = {split: f"{split}list{settings['list']}.txt" for split in ("train", "test")}
+        layout = Layout(splits=("train", "val", "test"), lists=lists, suffix=".avi")
+        found = list(labelled_files(root, layout))
         labels = sorted({clip.label for clip in found if not isinstance(clip, Skip)})
         question = f"Classify the video into one of the following classes: {', '.join(labels)}."
         for clip in found:

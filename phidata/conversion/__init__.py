@@ -1,15 +1,17 @@
 """Converting: the engine, and what a converter is written with."""
 
-from phidata.conversion import cauldron, fields, files, templates
+from phidata.conversion import captioned, cauldron, fields, files, templates
 from phidata.conversion.chat_files import ChatFile, ChatRow, chat_files, chat_rows, convert_chat, messages_misfit
 from phidata.conversion.chat_layout import OPTIONS as CHAT_OPTIONS
 from phidata.conversion.chat_layout import ChatLayout
+from phidata.conversion.class_folders import class_folders
 from phidata.conversion.converter import About, Converted, Converter, Option, Row, Settings, Skip
 from phidata.conversion.dataset_info import described_files, pairs_of, renamed
 from phidata.conversion.engine import convert
 from phidata.conversion.files import ImageFinder, RecordRow, RowNames, SourceTable
 from phidata.conversion.layouts import LabelledFile, Layout, labelled_files
 from phidata.conversion.media import Media
+from phidata.conversion.questions import Asked, Piece, Question, question_rows, question_turns, ranked
 from phidata.conversion.tags import lift_tags, put_tags
 from phidata.records import Turn
 from phidata.storage.annotations import Entry, Item, Record, json_items, json_objects, json_records, kind_of, read_json
@@ -23,6 +25,7 @@ __all__ = [
     "CHAT_OPTIONS",
     "TABLE_SUFFIXES",
     "About",
+    "Asked",
     "ChatFile",
     "ChatLayout",
     "ChatRow",
@@ -38,6 +41,8 @@ __all__ = [
     "Manifest",
     "Media",
     "Option",
+    "Piece",
+    "Question",
     "Record",
     "RecordRow",
     "Root",
@@ -48,9 +53,11 @@ __all__ = [
     "SourceTable",
     "Table",
     "Turn",
+    "captioned",
     "cauldron",
     "chat_files",
     "chat_rows",
+    "class_folders",
     "convert",
     "convert_chat",
     "described_files",
@@ -66,6 +73,9 @@ __all__ = [
     "open_table",
     "pairs_of",
     "put_tags",
+    "question_rows",
+    "question_turns",
+    "ranked",
     "read_json",
     "renamed",
     "templates",

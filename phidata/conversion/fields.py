@@ -45,6 +45,17 @@ def texts(record: Mapping[str, Any], column: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(several))
 
 
+def records(record: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
+    """The objects in a column that holds a list of them. Raises DataError for anything else."""
+    found = value(record, column)
+    if not isinstance(found, list):
+        raise DataError(f"its {column!r} is {kind_of(found)}, where a list of objects is expected")
+    for item in found:
+        if not isinstance(item, dict):
+            raise DataError(f"its {column!r} holds {kind_of(item)}, where an object is expected")
+    return found
+
+
 def present(record: Mapping[str, Any], column: str) -> bool:
     """Whether there is something in a column: neither null nor an empty list."""
     return _look_up(record, column) not in (_MISSING, None, [])
@@ -54,6 +65,22 @@ def identifier(record: Mapping[str, Any], column: str) -> str | None:
     """The text or integer in a column as an id, when there is one."""
     found = record.get(column)
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else None
+
+
+def name(record: Mapping[str, Any], column: str) -> str:
+    """The text or integer in a column as text. Raises DataError when there is none, or something else."""
+    found = identifier(record, column)
+    if found is None:
+        raise DataError(f"its {column!r} is {kind_of(value(record, column))}, where a name or number is expected")
+    return found
+
+
+def number(record: Mapping[str, Any], column: str) -> int:
+    """The integer in a column, also when it is written as text. Raises DataError when there is none."""
+    try:
+        return int(name(record, column))
+    except ValueError as error:
+        raise DataError(f"its {column!r} is {kind_of(record[column])}, where a number is expected") from error
 
 
 def by_frequency(answers: Iterable[str]) -> tuple[str, ...]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from phidata.conversion.converter import Row, Skip
 from phidata.conversion.fields import identifier
 from phidata.errors import DataError, UsageError
-from phidata.storage.annotations import json_items, json_keys, json_objects, json_records
+from phidata.storage.annotations import Entry, json_items, json_keys, json_members, json_objects, json_records
 from phidata.storage.source import Root
 from phidata.storage.tables import Table, open_table
 from phidata.storage.tree import Parts, files_below
@@ -23,7 +25,7 @@ MAX_STRANGERS = 20  # JSON files that are looked at before a source counts as an
 
 _SHARD = re.compile(r"([\w.]+?)-\d{5}-of-\d{5}")
 _WORD = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|eval|test)(?:[^a-z]|$)")
-_ORDER = ("train", "validation", "valid", "val", "dev", "eval", "test")
+SPLITS = ("train", "validation", "valid", "val", "dev", "eval", "test")
 
 
 def split_of(file: str) -> str:
@@ -36,7 +38,7 @@ def split_of(file: str) -> str:
         return shard[1]
     if word := _WORD.search(name.lower()):
         return word[1]
-    return next((folder.lower() for folder in reversed(folders) if folder.lower() in _ORDER), "train")
+    return next((folder.lower() for folder in reversed(folders) if folder.lower() in SPLITS), "train")
 
 
 def stem_split(file: str) -> str:
@@ -120,7 +122,33 @@ def with_keys(
     if not strangers:
         raise UsageError(f"{root.name} holds no {kind} file; expected is {what}")
     file, has = next(iter(strangers.items()))
-    raise UsageError(f"{root.name} holds no such file: expected is {what}; {file} has {_names(has)}")
+    has = has or json_keys(root.path / file)
+    raise UsageError(f"{root.name} has no file of this kind: expected is {what}; {file} has {_names(has)}")
+
+
+class JsonLayout(NamedTuple):
+    """What the records of one kind of JSON file have, and where they stand: see `with_keys`."""
+
+    keys: tuple[str, ...]
+    under: str | None = None
+    members: bool = False
+
+
+def layout_of(root: Root, layouts: Mapping[str, JsonLayout], wanted: str | None) -> tuple[str, list[str]]:
+    """Which of the layouts the JSON files of a source have, by its name, and those files; or only try the wanted one.
+
+    Raises UsageError when there are files of none or of several, and what `with_keys` raises.
+    """
+    found: dict[str, list[str]] = {}
+    for name in [wanted] if wanted else layouts:
+        keys, under, members = layouts[name]
+        with suppress(UsageError) if wanted is None else nullcontext():
+            found[name] = with_keys(root, keys, ".json", under=under, members=members)
+    if len(found) > 1:
+        raise UsageError(f"{root.name} has files of {' and '.join(found)}; pass --layout to say which to read")
+    if not found:
+        raise UsageError(f"{root.name} holds no json file of {', '.join(layouts)}")
+    return found.popitem()
 
 
 class RowNames:
@@ -148,21 +176,24 @@ def record_rows(
     *,
     id: str | None = None,
     under: str | None = None,
+    members: bool = False,
     split: Callable[[str], str] = split_of,
 ) -> Iterator[RecordRow]:
-    """Every record of JSON files (with `under` of the list under that key) as a row, `id` the key that names it.
+    """Every record of JSON files as a row, `id` the key that names it; with `under` and `members` as in `with_keys`,
+    members being named by their own keys.
 
     What is no JSON object is a row with a problem. Raises DataError for a file that is not JSON to its end.
     """
     names = RowNames()
     for file in files:
-        for line, record, problem in json_objects(root.path / file, under):
+        path = root.path / file
+        for key, (line, record, problem) in json_members(path) if members else _unnamed(json_objects(path, under)):
             yield RecordRow(
                 split=split(file),
                 name=names.next(split(file)),
                 file=file,
                 line=line,
-                id=identifier(record, id) if id else None,
+                id=key if members else identifier(record, id) if id else None,
                 problem=problem,
                 record=record,
             )
@@ -184,9 +215,10 @@ class ImageFinder:
 
     def find(self, *names: str, split: str) -> str:
         """The first of the names that there is, in the split's own folder when it lies in several; else the first
-        name, which is missing then."""
+        name, which is missing then. With folders in a name it has to lie in them."""
         for name in names:
-            if places := self._places.get(name):
+            places = self._places.get(PurePosixPath(name).name, [])
+            if places := [place for place in places if f"/{place}".endswith(f"/{name}")]:
                 return next((place for place in places if split in place.split("/")), places[0])
         return names[0]
 
@@ -203,10 +235,14 @@ def _near(root: Root) -> Iterator[Parts]:
 def _in_folder(root: Root, files: list[str], folder: str) -> list[str]:
     """The files in folders of that name; all of them when they are of one kind, in folders for their splits at most."""
     inside = [file for file in files if folder in PurePosixPath(file).parent.parts]
-    folders = {PurePosixPath(file).parent.name for file in files}.difference(_ORDER)
+    folders = {PurePosixPath(file).parent.name for file in files}.difference(SPLITS)
     if not inside and len(folders) > 1 and root.path.name != folder:
         raise UsageError(f"{root.name} has no folder {folder!r}; it has {_names(sorted(folders))}")
     return inside or files
+
+
+def _unnamed(entries: Iterable[Entry]) -> Iterator[tuple[None, Entry]]:
+    return ((None, entry) for entry in entries)
 
 
 def _least_deep(files: Sequence[str]) -> list[str]:
@@ -219,14 +255,20 @@ def _least_deep(files: Sequence[str]) -> list[str]:
 
 def _first_keys(root: Root, file: str, *, under: str | None, members: bool) -> tuple[str, ...]:
     path = root.path / file
-    if under is None and not members:
-        return json_keys(path)
+    stat = path.stat()
+    return _keys_inside(path, stat.st_size, stat.st_mtime_ns, under, members)
+
+
+@lru_cache(maxsize=1024)
+def _keys_inside(path: Path, _size: int, _changed: int, under: str | None, members: bool) -> tuple[str, ...]:
     if members:
         first = next((item.data for item in json_items(path)), b"")
+    elif under is None:
+        return json_keys(path)
     elif under in json_keys(path):
         first = next((record.data for record in json_records(path, under)), b"")
     else:
-        return json_keys(path)
+        return ()
     try:
         return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -234,7 +276,7 @@ def _first_keys(root: Root, file: str, *, under: str | None, members: bool) -> t
 
 
 def _rank(split: str) -> int:
-    return _ORDER.index(split) if split in _ORDER else len(_ORDER)
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
 def _either(layouts: Iterable[Sequence[str]]) -> str:

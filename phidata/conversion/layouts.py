@@ -48,10 +48,11 @@ class LabelledFile:
 def labelled_files(root: Root, layout: Layout) -> Iterator[LabelledFile | Skip]:
     """List the clips, split by split, those of a split sorted by path; and everything among them that is none.
 
-    Raises UsageError, with what was found and what is expected, for a folder of neither layout or without one of the
-    splits, and DataError for a list with a line that can not be read or that names a clip again.
+    Clips that lists name are looked for below --images when that was given. Raises UsageError, with what was found and
+    what is expected, for what is of neither layout or without one of the splits, and DataError for a list with a line
+    that can not be read or that names a clip again.
     """
-    files = files_below(root.path)
+    files: list[Parts] = files_below(root.path) if root.file is None else [(root.file,)]
     top = _top_folder(files, layout)
     if top is not None:
         return _by_folder(root, layout, files, top)
@@ -106,7 +107,8 @@ def _by_list(
     root: Root, layout: Layout, files: list[Parts], lists: Mapping[str, Parts]
 ) -> Iterator[LabelledFile | Skip]:
     clips: dict[Parts, Parts] = {}
-    for parts in files:
+    among = files if root.images is None else files_below(root.images)
+    for parts in among:
         if layout.is_clip(parts):
             clips.setdefault(parts[-2:], parts)
     if not clips:
@@ -119,7 +121,7 @@ def _by_list(
                 problem = None if key in clips else f"{where} lists it, but it is not in the source"
                 yield LabelledFile(split=split, label=key[0], file="/".join(clips.get(key, key)), problem=problem)
     known = {clips[key] for key in listed if key in clips} | set(lists.values())
-    yield from _among_clips(layout, [parts for parts in files if parts not in known], clips)
+    yield from _among_clips(layout, [parts for parts in among if parts not in known], clips)
 
 
 def _among_clips(layout: Layout, files: list[Parts], clips: Mapping[Parts, Parts]) -> Iterator[Skip]:

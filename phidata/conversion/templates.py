@@ -42,6 +42,13 @@ def columns_in(template: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def check(template: str, columns: Sequence[str], option: str) -> None:
+    """Raise UsageError when a template, the value of an option, names something else than these columns."""
+    for name in columns_in(template):
+        if name not in columns:
+            raise UsageError(f"{option} {template!r}: {_no_column(name, columns)}")
+
+
 def as_text(value: Any, column: str) -> str:
     """A text as it is, a number as it is written in JSON. Raises DataError for anything else."""
     if isinstance(value, str):
@@ -100,7 +107,7 @@ def _is_column(name: str, columns: Sequence[str]) -> bool:
 def _no_column(name: str, columns: Sequence[str]) -> str:
     near = get_close_matches(name, columns, n=1)
     has = ", ".join(map(repr, columns)) or "none"
-    return f"there is no column {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {has}")
+    return f"there is no {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {has}")
 
 
 def _filler(record: Mapping[str, Any]) -> Callable[[re.Match[str]], str]:

@@ -67,19 +67,12 @@ def json_records(path: Path, key: str | None = None) -> Iterator[Record]:
 
 def json_objects(path: Path, key: str | None = None) -> Iterator[Entry]:
     """The records of `json_records`, decoded; one that is no JSON object has a problem instead of a value."""
-    for line, data in json_records(path, key):
-        try:
-            value = msgspec.json.decode(data)
-        except UnicodeDecodeError as error:
-            yield Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
-            continue
-        except msgspec.MsgspecError as error:
-            yield Entry(line, {}, f"it is not JSON ({error}); mend the file")
-            continue
-        if isinstance(value, dict):
-            yield Entry(line, value)
-        else:
-            yield Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
+    return (_entry(*record) for record in json_records(path, key))
+
+
+def json_members(path: Path) -> Iterator[tuple[str, Entry]]:
+    """The members of `json_items`, decoded likewise, each with its key."""
+    return ((key, _entry(line, data)) for key, line, data in json_items(path))
 
 
 def json_items(path: Path) -> Iterator[Item]:
@@ -152,6 +145,18 @@ def kind_of(value: Any) -> str:
         return "bytes"
     names: dict[type, str] = {dict: "an object", list: "a list"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _entry(line: int, data: bytes) -> Entry:
+    try:
+        value = msgspec.json.decode(data)
+    except UnicodeDecodeError as error:
+        return Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
+    except msgspec.MsgspecError as error:
+        return Entry(line, {}, f"it is not JSON ({error}); mend the file")
+    if isinstance(value, dict):
+        return Entry(line, value)
+    return Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
 
 
 def _ends_with_line(path: Path, start: int) -> bool:

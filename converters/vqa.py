@@ -1,0 +1,140 @@
+"""Questions about pictures with short answers, as the makers of the large sets publish them. One question of each:
+
+    vqav2      {"question_id": 262148000, "image_id": 262148, "question": "Where is he looking?"} in "questions", and
+               {"question_id": 262148000, "answers": [{"answer": "down"}, …]} in "annotations": https://visualqa.org,
+               OK-VQA (https://okvqa.allenai.org) too
+    textvqa    {"question_id": 0, "image_id": "0054c91397f2fe05", "question": …, "answers": ["nokia", …]} in "data"
+    aokvqa     {"question_id": "22MexNkBPpdZGX6sxbxVBH", "image_id": 299207, "question": …, "direct_answers": [ten]}
+    gqa        {"02930152": {"imageId": "n578564", "question": …, "answer": "no"}, …}
+    scienceqa  {"1": {"question": …, "choices": ["…", "…"], "answer": 0, "hint": …, "image": "image.png", …}, …}
+    visual_genome  {"id": 4, "qas": [{"qa_id": 987278, "question": …, "answer": "Sailboats."}, …]}
+
+becomes one row: the question and "Answer briefly." on a line of its own, the most frequent answer, and as `answers` all
+that were given, the frequent ones first. Of scienceqa the hint stands first, the choices after the question, and the
+answer is a letter. Pictures lie anywhere in the source or in --images, under their makers' names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from phidata.conversion import (
+    About,
+    Asked,
+    Converter,
+    ImageFinder,
+    Media,
+    Option,
+    Question,
+    RecordRow,
+    Root,
+    Row,
+    Settings,
+    Skip,
+    Turn,
+    fields,
+    files,
+    question_rows,
+    question_turns,
+    ranked,
+    templates,
+)
+from phidata.errors import DataError, UsageError
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def plain(answers: str, image: str, *, digits: int = 0) -> Callable[[RecordRow], Iterator[Asked]]:
+    """Reads a question whose record names its answers and its picture, a number of at least so many digits."""
+
+    def read(row: RecordRow) -> Iterator[Asked]:
+        picture = f"{fields.name(row.record, image).zfill(digits)}.jpg"
+        yield Asked(row.id, fields.text(row.record, "question"), ranked(row.record, answers), (picture,))
+
+    return read
+
+
+def vqav2(row: RecordRow) -> Iterator[Asked]:
+    (asked,) = plain("answers", "image_id", digits=12)(row)
+    place = re.search(r"(train|val|test)[a-z-]*(\d{4})", row.file)  # test-dev2015 asks about pictures of test2015
+    yield asked._replace(
+        images=(f"COCO_{place[1]}{place[2]}_{asked.images[0]}", *asked.images) if place else asked.images
+    )
+
+
+def scienceqa(row: RecordRow) -> Iterator[Asked]:
+    choices, answer, image = fields.texts(row.record, "choices"), row.record.get("answer"), row.record.get("image")
+    if answer is not None and answer not in range(len(choices)):
+        raise DataError(f"its 'answer' is {answer!r}, where the number of one of {len(choices)} choices is expected")
+    lines = [row.record.get("hint"), fields.text(row.record, "question"), *map("{}. {}".format, LETTERS, choices)]
+    names = (f"{row.record.get('split')}/{row.id}/{image}",) if image else ()
+    yield Asked(row.id, "\n".join(filter(None, lines)), () if answer is None else (LETTERS[answer],), names)
+
+
+def visual_genome(row: RecordRow) -> Iterator[Asked]:
+    image = (f"{fields.name(row.record, 'id')}.jpg",)
+    for record in fields.records(row.record, "qas"):
+        yield Asked(fields.name(record, "qa_id"), fields.text(record, "question"), ranked(record, "answer"), image)
+
+
+LAYOUTS = {
+    "vqav2": files.JsonLayout(("question_id", "image_id", "question"), under="questions"),
+    "textvqa": files.JsonLayout(("question_id", "image_id", "question"), under="data"),
+    "aokvqa": files.JsonLayout(("question_id", "image_id", "choices")),
+    "gqa": files.JsonLayout(("imageId", "question"), members=True),
+    "scienceqa": files.JsonLayout(("question", "choices"), members=True),
+    "visual_genome": files.JsonLayout(("id", "qas")),
+}
+READ: dict[str, Callable[[RecordRow], Iterator[Asked]]] = {
+    "vqav2": vqav2,
+    "textvqa": plain("answers", "image_id"),
+    "aokvqa": plain("direct_answers", "image_id", digits=12),
+    "gqa": plain("answer", "imageId"),
+    "scienceqa": scienceqa,
+    "visual_genome": visual_genome,
+}
+LAYOUT = Option(name="layout", help="Which set it is, where several lie.", choices=tuple(LAYOUTS))
+PROMPT = Option(name="prompt", help="What is asked; {question} stands for the set's question.", metavar="TEMPLATE")
+
+
+class Vqa:
+    """One row a question; questions without answers (of test splits) are skipped."""
+
+    about = About(
+        name="vqa",
+        kind="questions about images",
+        source="json of VQA v2, OK-VQA, TextVQA, A-OKVQA, GQA, ScienceQA or Visual Genome, with the images",
+        options=(LAYOUT, PROMPT),
+    )
+
+    def rows(self, root: Root, settings: Settings) -> Iterator[Row | Skip]:
+        name, listed = files.layout_of(root, LAYOUTS, settings["layout"])
+        layout = LAYOUTS[name]
+        prompt = (
+            settings["prompt"] or f"{{question}}\nAnswer {'with the letter' if name == 'scienceqa' else 'briefly'}."
+        )
+        templates.check(prompt, ("question",), "--prompt")
+        given = _annotations(root) if name == "vqav2" else {}
+        finder = ImageFinder(root)
+        for row in files.record_rows(root, listed, id="question_id", under=layout.under, members=layout.members):
+            answered = replace(row, record={**row.record, "answers": given[row.id]}) if row.id in given else row
+            yield from question_rows(answered, READ[name], finder, prompt)
+
+    def convert(self, row: Row, media: Media) -> tuple[Turn, ...]:
+        assert isinstance(row, Question)
+        return question_turns(row, media)
+
+
+def _annotations(root: Root) -> dict[str | None, list[str]]:
+    """The answers in every file of VQA v2 or OK-VQA, by the question's id; none of a test split."""
+    with suppress(UsageError):
+        listed = files.with_keys(root, ("question_id", "answers"), ".json", under="annotations")
+        rows = files.record_rows(root, listed, id="question_id", under="annotations")
+        return {row.id: list(ranked(row.record, "answers")) for row in rows}
+    return {}
+
+
+converter: Converter[Row] = Vqa()

@@ -1,0 +1,110 @@
+"""Pictures with a text of the same name beside them, in a folder or in tars: `17.jpg` and `17.txt` or `17.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import msgspec
+
+from phidata.conversion import fields
+from phidata.conversion.files import by_split, split_of
+from phidata.conversion.questions import Piece
+from phidata.errors import DataError, UsageError
+from phidata.storage.annotations import json_keys
+from phidata.storage.source import Root
+from phidata.storage.tar import members
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+TEXTS = (".txt", ".json")
+
+
+class Sample(NamedTuple):
+    """What has one name: the files or the members of a tar, each by its suffix, and where it stands."""
+
+    split: str
+    name: str
+    file: str
+    parts: dict[str, Piece]
+
+    @property
+    def place(self) -> str:
+        """The file, or the tar and the name in it."""
+        return f"{self.file}/{self.name}" if self.file.lower().endswith(".tar") else self.file
+
+    @property
+    def picture(self) -> Piece | None:
+        """The picture, when there is one."""
+        return next((self.parts[suffix] for suffix in PICTURES if suffix in self.parts), None)
+
+    @property
+    def text(self) -> tuple[str, Piece] | None:
+        """The suffix of the text and the text, when there is one."""
+        return next(((suffix, self.parts[suffix]) for suffix in TEXTS if suffix in self.parts), None)
+
+
+def samples_in(root: Root) -> Iterator[Sample]:
+    """The samples of every tar of the source, or of its folders when it has none, split by split.
+
+    Of tars only the headers are read. Raises DataError for a tar that is cut short or damaged.
+    """
+    if tars := by_split(root.files(".tar")):
+        for file in tars:
+            pieces = [(member.name, Piece(file, member.offset, member.num_bytes)) for member in members(root.path / file)]
+            yield from _samples(split_of(file), pieces)
+        return
+    files = [file for file in by_split(root.files()) if not PurePosixPath(file).name.startswith(".")]
+    for split, of_split in groupby(files, key=split_of):
+        stems = sorted(of_split, key=lambda file: (_stem(file), file))
+        yield from _samples(split, ((file, Piece(file, 0, (root.path / file).stat().st_size)) for file in stems))
+
+
+def check_folder(root: Root, field: str) -> None:
+    """Raise UsageError when no picture of a folder has a text beside it, or the first one's json has not the field."""
+    pair = next((sample for sample in samples_in(root) if sample.picture and sample.text), None)
+    if pair is None or pair.text is None:
+        raise UsageError(
+            f"{root.name} holds no json file with 'image_id', 'caption' under 'annotations', no tars, and no images "
+            f"with a txt or json of the same name"
+        )
+    suffix, piece = pair.text
+    keys = json_keys(root.path / piece.file) if suffix == ".json" else ()
+    if keys and field not in keys:
+        has = ", ".join(map(repr, keys))
+        raise UsageError(f"{piece.file} has no {field!r} but {has[:200]}; say with --field which is the caption")
+
+
+def captions_in(root: Root, sample: Sample, field: str) -> tuple[str, ...]:
+    """The captions of a sample: its text without white space around it, or what stands in a field of its json.
+
+    Raises DataError when the text can not be read.
+    """
+    if sample.text is None:
+        return ()
+    suffix, piece = sample.text
+    with (root.path / piece.file).open("rb") as source:
+        source.seek(piece.offset)
+        data = source.read(piece.num_bytes)
+    try:
+        if suffix == ".txt":
+            return tuple(filter(None, [data.decode("utf-8-sig").strip()]))
+        return fields.texts(msgspec.json.decode(data, type=dict), field)
+    except UnicodeDecodeError as error:
+        raise DataError(f"its {suffix} is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
+    except msgspec.MsgspecError as error:
+        raise DataError(f"its {suffix} is no JSON object ({error})") from error
+
+
+def _samples(split: str, pieces: Iterable[tuple[str, Piece]]) -> Iterator[Sample]:
+    for name, group in groupby(pieces, key=lambda piece: _stem(piece[0])):
+        of_name = list(group)
+        parts = {PurePosixPath(member).suffix.lower(): piece for member, piece in of_name}
+        yield Sample(split, name, of_name[0][1].file, parts)
+
+
+def _stem(name: str) -> str:
+    """Up to the first dot of the last name, as WebDataset reads it."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.partition('.')[0]}"

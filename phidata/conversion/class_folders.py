@@ -1,0 +1,81 @@
+"""Files in a folder for each class: `<split>/<class>/<file>`, or `<class>/<file>` as one split, train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from phidata.conversion.converter import Skip
+from phidata.conversion.files import SPLITS
+from phidata.conversion.layouts import LabelledFile
+from phidata.errors import UsageError
+from phidata.storage.source import Root
+from phidata.storage.tree import Parts, files_below
+
+
+def class_folders(root: Root, suffixes: Sequence[str], kind: str) -> Iterator[LabelledFile | Skip]:
+    """List the files with these suffixes, split by split, those of a split by path; and everything else there is.
+
+    All may lie in more folders. Raises UsageError, with what was found and what is expected, when there are none,
+    or when some lie one folder deeper than others and the folders are not called like splits.
+    """
+    expected = f"expected are {kind} files as <split>/<class>/* or <class>/*"
+    if root.file is not None:
+        raise UsageError(f"{root.name} is one file; {expected}")
+    files = files_below(root.path)
+    wanted = [parts for parts in files if not _why_not(parts, suffixes, kind)]
+    top = _common_folders(wanted)
+    depths = {len(parts) - len(top) for parts in wanted} - {1}
+    folders = {parts[len(top)] for parts in wanted if len(parts) > len(top) + 1}
+    in_splits = 3 in depths and (depths == {3} or folders <= set(SPLITS))
+    if not depths:
+        has = ", ".join(repr(name) for name in sorted({parts[0] for parts in files})[:8]) or "nothing"
+        raise UsageError(f"{root.name} holds no {kind} file in a folder; {expected}, it has {has}")
+    if not in_splits and depths != {2}:
+        places = sorted({"/".join(parts[:-1]) for parts in wanted} - {""}, key=lambda place: (place.count("/"), place))
+        raise UsageError(
+            f"{root.name} has {kind} files at different depths, in {places[0]!r} and in {places[-1]!r}; {expected}"
+        )
+    return _listed(files, suffixes, kind, top, depth=len(top) + (3 if in_splits else 2))
+
+
+def _listed(
+    files: list[Parts], suffixes: Sequence[str], kind: str, top: Parts, *, depth: int
+) -> Iterator[LabelledFile | Skip]:
+    in_splits = depth - len(top) == 3
+    splits = {parts: _split(parts, top, in_splits=in_splits) for parts in files}
+    for parts in sorted(files, key=lambda parts: (_rank(splits[parts]), parts)):
+        split, reason = splits[parts], _why_not(parts, suffixes, kind)
+        if reason is None and (len(parts) != depth or split is None):
+            reason = "not in <split>/<class>/" if in_splits else "not in <class>/"
+        if reason is not None or split is None:
+            yield Skip(file="/".join(parts), split=split, reason=reason or "")
+        else:
+            yield LabelledFile(split=split, label=parts[-2], file="/".join(parts))
+
+
+def _split(parts: Parts, top: Parts, *, in_splits: bool) -> str | None:
+    """The split that a file belongs to, as far as its folders tell."""
+    if parts[: len(top)] != top or len(parts) < len(top) + 2:
+        return None
+    return parts[len(top)] if in_splits else "train"
+
+
+def _rank(split: str | None) -> tuple[int, str]:
+    """Train, validation, test, then others by name; last what is in no split."""
+    if split is None:
+        return len(SPLITS) + 1, ""
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
+
+
+def _why_not(parts: Parts, suffixes: Sequence[str], kind: str) -> str | None:
+    if any(part.startswith(".") for part in parts):
+        return "hidden file"
+    return None if parts[-1].lower().endswith(tuple(suffixes)) else f"not {kind}"
+
+
+def _common_folders(files: list[Parts]) -> Parts:
+    """The folders that all files lie in, as far as a split and a class remain below them."""
+    top: Parts = ()
+    while files and max(map(len, files)) - len(top) > 3 and len({parts[: len(top) + 1] for parts in files}) == 1:
+        top = files[0][: len(top) + 1]
+    return top
