@@ -68,9 +68,6 @@ def _table(merged: Merged) -> list[str]:
             " ".join([f"{label:{width}}", *(f"{num:{size}}" for num, size in zip(counts, widths, strict=True))])
             for label, counts in rows
         ),
-        *(
-            f"images of {source.folder} that are now below {source.label}/: {source.renamed_images}"
-            for source in renamed
-        ),
+        *(f"images of {source.folder}, now below {source.label}/: {source.renamed_images}" for source in renamed),
         f"{'in' if merged.written else 'nothing written; would be in'} {merged.out} ({merged.shape})",
     ]

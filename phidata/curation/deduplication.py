@@ -73,11 +73,10 @@ class _Found:
     def __init__(self, source: Input, kept: Sequence[str], inventory: Inventory, distance: int | None) -> None:
         self._source, self._kept, self.inventory, self._distance = source, kept, inventory, distance
         self._likeness = Likeness(inventory.contents, distance or 0)
-        self._duplicates = duplicates(inventory, self._likeness, kept)
         self.left_out: dict[int, TwinLine] = {}
-        for twin in self._duplicates:
-            self._leave_out(twin, "the same as another row" if twin.distance is None else "like another row")
         self._leakage = [self._leak(one, other) for one, other in combinations(inventory.splits, 2) if one in kept]
+        for twin in duplicates(inventory, self._likeness, kept, gone=frozenset(self.left_out)):
+            self._leave_out(twin, "the same as another row" if twin.distance is None else "like another row")
 
     def told(self, out: str | Path | None, *, written: bool = False) -> Deduplicated:
         """The report."""
@@ -92,7 +91,7 @@ class _Found:
                 split: SplitRows(rows=len(data), left=len(data) - lost[split])
                 for split, data in self._source.splits.items()
             },
-            duplicates=tuple(map(self._match, self._duplicates)),
+            duplicates=tuple(map(self._match, duplicates(self.inventory, self._likeness, self._kept))),
             leakage=tuple(leak for leak in self._leakage if leak.rows),
             left_out=dict(sorted(Counter(line.reason or "" for line in self.left_out.values()).items())),
             images=_image_copies(self.inventory, self._likeness, looks=self._distance is not None),

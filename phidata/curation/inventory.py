@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
+from PIL.Image import DecompressionBombError
 
 from phidata.console import progress
 from phidata.curation.perceptual import hash_of_bytes
@@ -137,7 +138,7 @@ def _seen(image: bytes, inventory: Inventory, *, looks: bool) -> _Seen:
     try:
         with strict_pillow():
             return _Seen(sha256=sha256, look=hash_of_bytes(image), problem=None)
-    except UNDECODABLE as error:
+    except (*UNDECODABLE, DecompressionBombError) as error:
         return _Seen(sha256=sha256, look=None, problem=printable(str(error).strip()) or type(error).__name__)
 
 

@@ -22,11 +22,11 @@ class Twin:
     twin_image: int | None = None
 
 
-def duplicates(inventory: Inventory, likeness: Likeness, kept: Container[str]) -> list[Twin]:
+def duplicates(inventory: Inventory, likeness: Likeness, kept: Container[str], gone: Container[int] = ()) -> list[Twin]:
     """The rows that say what an earlier row says and show what it shows, image by image, in the order of the rows.
 
-    The earlier one is never itself a row that is left out: of rows in splits that are not `kept`, the first of several
-    that are alike stays.
+    Rows that are `gone` are passed over. The earlier one is never itself a duplicate, unless it is in a split that is
+    `kept`: whoever leaves out the duplicates of the other splits leaves out no twin.
     """
     num_with_text = Counter(map(inventory.text, range(len(inventory))))
     first: dict[tuple[int, ...], int] = {}  # text and images → row
@@ -34,7 +34,7 @@ def duplicates(inventory: Inventory, likeness: Likeness, kept: Container[str]) -
     found = []
     for row in range(len(inventory)):
         text, images = inventory.text(row), inventory.images(row)
-        if num_with_text[text] == 1:
+        if num_with_text[text] == 1 or row in gone:
             continue
         exact = first.get((text, *images))
         twin = _like(row, inventory, likeness, similar) if exact is None else Twin(row=row, twin=exact, distance=None)

@@ -30,7 +30,7 @@ def test_merge_prints_what_came_from_where(birds: Path, folder: Folder, capsys: 
         "birds         1         3\n"
         "cats          0         1\n"
         "all           1         4\n"
-        "images of cats that are now below cats/: 1\n"
+        "images of cats, now below cats/: 1\n"
         "in out (images-jsonl)\n"
     )
     assert Path("out/pets_train.jsonl").exists()

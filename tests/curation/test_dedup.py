@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import phidata
+from phidata.curation import inventory
 from phidata.curation.findings import Match
 from phidata.errors import DataError, UsageError
 
@@ -140,6 +143,19 @@ def test_train_loses_what_test_shows_and_test_loses_nothing(folder: Folder, tmp_
     assert (found.num_open, again.num_open, again.leakage) == (0, 0, ())
 
 
+def test_no_row_is_left_out_for_one_that_is_left_out_itself(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """b is like a, which is like an image of test, which b is not like: a goes, so b stays, and c goes for b."""
+    monkeypatch.setattr(inventory, "hash_of_bytes", lambda data: int(data, 2))
+    images = {"a": b"000111", "b": b"111111", "c": b"0111111", "e": b"000000"}
+    splits = {"train": [row("a", "a"), row("b", "b"), row("c", "c")], "test": [row("e", "e", user="Who?")]}
+    found = phidata.dedup(folder("in", splits, images), out=tmp_path / "out", distance=3)
+    assert [(match.id, match.twin) for match in found.duplicates] == [("b", "a"), ("c", "a")]
+    assert [(line["id"], line["twin"]) for line in ledger(tmp_path / "out")[2:]] == [("a", "e"), ("c", "b")]
+    assert ids(tmp_path / "out", "train") == ["b"]
+
+
 def test_the_split_to_keep_can_be_named(folder: Folder, tmp_path: Path) -> None:
     phidata.dedup(leaking(folder), out=tmp_path / "out", keep_splits=["train"])
     assert ids(tmp_path / "out", "train") == ["t1", "t2", "t3"]
@@ -201,11 +217,13 @@ def test_pictures_without_structure_are_compared_by_their_bytes(folder: Folder) 
 
 
 def test_broken_pictures_are_compared_by_their_bytes_and_told(folder: Folder) -> None:
-    images = {"1.jpg": photo("bus")[:1000], "2.jpg": b"no picture", "3.jpg": b"no picture"}
-    source = folder("in", {"train": [row("a", "1.jpg"), row("b", "2.jpg"), row("c", "3.jpg")]}, images)
+    claims = b"IHDR" + struct.pack(">2I5B", 20_000, 20_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + claims + struct.pack(">I", zlib.crc32(claims))
+    images = {"1.jpg": photo("bus")[:1000], "2.jpg": b"no picture", "3.jpg": b"no picture", "4.png": bomb}
+    source = folder("in", {"train": [row(path, path) for path in images]}, images)
     found = phidata.dedup(source)
-    assert [(match.id, match.twin) for match in found.duplicates] == [("c", "b")]
-    assert (found.images.broken, found.images.flat) == (2, 0)
+    assert [(match.id, match.twin) for match in found.duplicates] == [("3.jpg", "2.jpg")]
+    assert (found.images.broken, found.images.flat) == (3, 0)
     assert found.images.first_broken is not None
     assert found.images.first_broken.startswith("1.jpg: image file is truncated")
     exact = phidata.dedup(source, distance=None)

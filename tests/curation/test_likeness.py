@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -68,12 +68,13 @@ def test_a_picture_without_structure_has_no_look(mode: str) -> None:
     assert hash_of_bytes(encoded(Image.new(mode, (50, 40), 1), "PNG")) is None
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=6), st.data())
 def test_near_pairs_are_those_of_comparing_each_with_each(seeds: list[int], data: st.DataObject) -> None:
     flips = st.sets(st.integers(0, 63), max_size=20)
     changed = [seed ^ sum(1 << bit for bit in data.draw(flips)) for seed in seeds for _ in range(3)]
     hashes = list(dict.fromkeys([*seeds, *changed]))
-    distance = data.draw(st.integers(0, MAX_DISTANCE))
+    distance = data.draw(st.integers(0, 7))
     first, second = near_pairs(np.array(hashes, dtype=np.uint64), distance)
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [
         (one, other)
@@ -81,6 +82,13 @@ def test_near_pairs_are_those_of_comparing_each_with_each(seeds: list[int], data
         for other in range(one + 1, len(hashes))
         if differing_bits(hashes[one], hashes[other]) <= distance
     ]
+
+
+def test_the_largest_distance_is_found_wherever_the_bits_are() -> None:
+    spread = sum(1 << bit for bit in range(0, 60, 4))
+    hashes = np.array([0, spread, spread << 1, spread | 2], dtype=np.uint64)
+    first, second = near_pairs(hashes, MAX_DISTANCE)
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 3)]
 
 
 def test_candidates_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
