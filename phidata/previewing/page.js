@@ -101,7 +101,7 @@ function niceWidth(least) {
 function ranges(numbers) {
   const least = numbers.reduce((a, b) => Math.min(a, b), Infinity);
   const most = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
-  const width = new Set(numbers).size <= 10 ? 1 : niceWidth((most - least + 1) / 10);
+  const width = new Set(numbers).size <= 16 ? 1 : niceWidth((most - least + 1) / 10);
   return (number) => {
     const from = number - (number % width);
     return width === 1 ? count(from) : `${count(from)} – ${count(from + width - 1)}`;
@@ -166,7 +166,7 @@ function drawCharts(counts) {
   $("charts").replaceChildren(
     ...NAMES.map((name) => {
       const facet = FACETS[name];
-      const limit = facet.numeric ? 12 : 8;
+      const limit = facet.numeric ? 16 : 8;
       const labels = facet.labels.filter((label, place) => place < limit || label === picked[name]);
       const most = Math.max(1, ...labels.map((label) => counts[name].get(label) ?? 0));
       const chart = el("section", "chart", el("h2", "", facet.title), ...labels.map((label) => bar(name, label, counts[name].get(label) ?? 0, most)));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from io import BytesIO
 from typing import NamedTuple
@@ -65,7 +66,8 @@ def _decode(content: bytes, side: int) -> Image.Image:
     try:
         with strict_pillow():
             image = open_image(BytesIO(content))
-            image.draft("RGB", (2 * side, 2 * side))
+            scale = 2 * side / max(image.size)
+            image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
             return to_rgb(image)
     except (*UNDECODABLE, Image.DecompressionBombError):
         return decode_rgb(content)  # which says what is wrong
@@ -73,9 +75,9 @@ def _decode(content: bytes, side: int) -> Image.Image:
 
 def _shrink(image: Image.Image, side: int) -> Image.Image:
     """Down to a thumbnail, in two steps: the first takes whole blocks of pixels and is cheap."""
-    small = image.copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return small
+    scale = min(side / max(image.size), 1.0)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def _encode(image: Image.Image) -> str:
