@@ -14,6 +14,7 @@ from phidata.statistics.row_tokens import NUM_CROPS, RowTokens
 from phidata.statistics.summary import FORMAT_VERSION, Statistics, TokenBasis
 from phidata.storage.folder import MANIFEST
 from phidata.storage.manifest import read_manifest
+from phidata.storage.shape import SUFFIXES, Shape
 
 Media = Literal["none", "header"]
 TOP = 10
@@ -63,11 +64,12 @@ def stats(
 
 def open_splits(
     path: str | Path, split: str | None = None, *, images: str | Path | None = None
-) -> tuple[str, dict[str, ConversationData]]:
+) -> tuple[Shape, dict[str, ConversationData]]:
     """The shape of a data folder and its splits by name; a file by itself is one split called by its stem."""
     if Path(path).is_file():
         data = load(path, split, images=images)
-        return "images-jsonl" if data.image_root is not None else Path(path).suffix[1:], {Path(path).stem: data}
+        shapes = {f".{suffix}": shape for shape, suffix in SUFFIXES.items()}
+        return shapes.get(Path(path).suffix, "images-jsonl"), {Path(path).stem: data}
     folder = open_folder(path)
     names = sorted(folder.splits, key=_training_first) if split is None else [split]
     return folder.shape, {name: load(path, name, images=images) for name in names}

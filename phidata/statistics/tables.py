@@ -20,7 +20,8 @@ Line = tuple[str, int, str]  # label, count, what stands before the count when i
 def text_tables(found: Statistics, *, width: int = 80, bars: bool = False) -> str:
     """All tables, at most `width` columns wide; without `bars` plain numbers, for files and pipes."""
     numbers = found.all
-    parts = [_heading(found), "\n".join(_split_table(found)), "\n".join(_spread_table(found))]
+    parts = [_heading(found), "\n".join(_split_table(found))]
+    parts += ["\n".join(_spread_table(found))] if numbers.rows else []
     parts += [
         "\n".join((title, *_bar_lines(lines, total, width=width, bars=bars)))
         for title, lines, total in _charts(numbers)
