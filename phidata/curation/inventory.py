@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
+from PIL import UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from phidata.console import progress
@@ -18,6 +19,7 @@ from phidata.curation.perceptual import hash_of_bytes
 from phidata.diagnostics.excerpt import printable
 from phidata.loading import ConversationData
 from phidata.media.pillow import UNDECODABLE, strict_pillow
+from phidata.media.signature import HEAD_BYTES, not_an_image
 from phidata.records import Conversation
 
 _ROWS_AHEAD = 16  # whose images are in memory, for each thread
@@ -138,6 +140,8 @@ def _seen(image: bytes, inventory: Inventory, *, looks: bool) -> _Seen:
     try:
         with strict_pillow():
             return _Seen(sha256=sha256, look=hash_of_bytes(image), problem=None)
+    except UnidentifiedImageError:
+        return _Seen(sha256=sha256, look=None, problem=f"this file {not_an_image(image[:HEAD_BYTES])}")
     except (*UNDECODABLE, DecompressionBombError) as error:
         return _Seen(sha256=sha256, look=None, problem=printable(str(error).strip()) or type(error).__name__)
 

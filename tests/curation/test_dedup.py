@@ -220,12 +220,17 @@ def test_broken_pictures_are_compared_by_their_bytes_and_told(folder: Folder) ->
     claims = b"IHDR" + struct.pack(">2I5B", 20_000, 20_000, 8, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + claims + struct.pack(">I", zlib.crc32(claims))
     images = {"1.jpg": photo("bus")[:1000], "2.jpg": b"no picture", "3.jpg": b"no picture", "4.png": bomb}
-    source = folder("in", {"train": [row(path, path) for path in images]}, images)
+    rows = [row(path, path) for path in images]
+    source = folder("in", {"train": rows}, images)
     found = phidata.dedup(source)
     assert [(match.id, match.twin) for match in found.duplicates] == [("3.jpg", "2.jpg")]
     assert (found.images.broken, found.images.flat) == (3, 0)
     assert found.images.first_broken is not None
     assert found.images.first_broken.startswith("1.jpg: image file is truncated")
+    del rows[0]
+    assert phidata.dedup(folder("less", {"train": rows}, images)).images.first_broken == (
+        "2.jpg: this file is not an image: it begins with 'no picture'"
+    )
     exact = phidata.dedup(source, distance=None)
     assert (len(exact.duplicates), exact.images.broken, exact.images.flat) == (1, 0, 0)
 

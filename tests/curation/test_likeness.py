@@ -63,6 +63,17 @@ def test_other_pictures_have_other_looks() -> None:
         assert differing_bits(looks(photo(one)), looks(photo(other))) >= 16
 
 
+def test_pictures_of_few_lines_and_colours_have_no_look() -> None:
+    """A gradient, a flag, stripes: all but a few of their frequencies are nothing."""
+    gradient = Image.linear_gradient("L")
+    flag = Image.new("RGB", (90, 60), "black")
+    flag.paste("red", (30, 0, 60, 60))
+    stripes = Image.new("L", (64, 64))
+    for left in range(0, 64, 2):
+        stripes.paste(255, (left, 0, left + 1, 64))
+    assert [hash_of_bytes(encoded(image, "PNG")) for image in (gradient, flag, stripes)] == [None, None, None]
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
 def test_a_picture_without_structure_has_no_look(mode: str) -> None:
     assert hash_of_bytes(encoded(Image.new(mode, (50, 40), 1), "PNG")) is None
