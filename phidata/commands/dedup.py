@@ -42,7 +42,7 @@ MAX_SHOWN = 10
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads that decode.  [default: one for each CPU]"
 )
-@click.option("--dry-run", is_flag=True, help="Do all but write.")
+@click.option("--dry-run", is_flag=True, help="Tell what would come out, and write nothing.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def dedup(
     folder: Path,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="prefix puts the name of its data set before each id.",
 )
-@click.option("--dry-run", is_flag=True, help="Do all but write.")
+@click.option("--dry-run", is_flag=True, help="Tell what would come out, and write nothing.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def merge(
     folders: tuple[Path, ...],

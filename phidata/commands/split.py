@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--to", type=click.Choice(SHAPES), help="[default: the shape of DIR]")
 @click.option("--shard-size", default="512MB", show_default=True, help="Of arrow, parquet and webdataset.")
 @click.option("--name", metavar="NAME", help="What the data set is called.  [default: as it was]")
-@click.option("--dry-run", is_flag=True, help="Do all but write.")
+@click.option("--dry-run", is_flag=True, help="Tell what would come out, and write nothing.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def split(
     folder: Path,

@@ -29,8 +29,9 @@ _DRAFT_SIDE = 64  # JPEG decoders scale down for free, as long as twice the pixe
 def perceptual_hash(image: Image.Image) -> int | None:
     """The 64 bits of a picture; None for one with too little structure, such as an empty page, a gradient, a flag.
 
-    Most frequencies of those are nothing but rounding, or nothing, and would make them all look alike. To be called within `strict_pillow`. Raises what Pillow raises for a picture that can not be decoded. Alpha is
-    dropped and EXIF orientation ignored, as everywhere in phidata.
+    Most frequencies of those are nothing but rounding, or nothing, and would make them all look alike. To be called
+    within `strict_pillow`. Raises what Pillow raises for a picture that can not be decoded. Alpha is dropped and EXIF
+    orientation ignored, as everywhere in phidata.
     """
     if image.format in ("JPEG", "MPO"):
         image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))

@@ -22,6 +22,11 @@ class Share:
     weight: float = 0.0
     rows: int | None = None
 
+    @property
+    def size(self) -> float | str:
+        """The wish as it is written."""
+        return self.weight if self.rows is None else f"{self.rows}rows"
+
 
 def parse_shares(wishes: Mapping[str, float | str]) -> tuple[Share, ...]:
     """Read weights (8, "0.1") and numbers of rows ("500rows"). Raises UsageError for anything else."""

@@ -72,7 +72,7 @@ def split(
     Splits that `of` does not name are taken over as they are. Rows keep their order and their ids.
 
     Raises UsageError for what can not be asked, DataError for rows that can not be grouped, for a split that would be
-    empty and for a missing image; nothing is left behind then. `dry_run` does all but write.
+    empty and for a missing image; nothing is left behind then. `dry_run` tells the sizes and writes nothing.
     """
     (source,) = open_inputs([folder])
     shares = parse_shares(splits)
@@ -87,7 +87,12 @@ def split(
         else target.writer(
             "split",
             splits=[*splits, *kept],
-            options={"splits": dict(splits), "by": list(groupings), "seed": seed, "of": list(of)},
+            options={
+                "splits": {share.split: share.size for share in shares},
+                "by": list(groupings),
+                "seed": seed,
+                "of": list(of),
+            },
             source=source.identity,
             kind=DatasetWriter,
         )

@@ -149,6 +149,13 @@ def test_the_manifest_says_how_and_the_folder_verifies(folder: Folder, tmp_path:
     ]
 
 
+def test_the_manifest_is_the_same_however_sizes_are_written(folder: Folder, tmp_path: Path) -> None:
+    source = folder("in", {"train": [row("a"), row("b"), row("c")]}, {})
+    for out, weight, rows in (("one", "1", "1rows"), ("other", 1, "1 row")):
+        phidata.split(source, out=tmp_path / out, splits={"a": weight, "b": rows})
+    assert files(tmp_path / "one") == files(tmp_path / "other")
+
+
 def test_a_dry_run_tells_the_same_and_writes_nothing(folder: Folder, tmp_path: Path) -> None:
     source = folder("in", {"train": [row(f"r{n}", f"{n}.jpg") for n in range(9)]}, PIECES)
     dry = phidata.split(source, out=tmp_path / "out", splits={"a": 1, "b": 1}, dry_run=True)
