@@ -53,6 +53,7 @@ class ImageFolder:
         source="<split>/<class>/* or <class>/*, images",
         licence="that of your pictures",
         options=(QUESTION,),
+        generic=True,
     )
 
     def rows(self, root: Root, settings: Settings) -> Iterator[Picture | Skip]:

@@ -55,6 +55,7 @@ class VideoFolder:
         source="<split>/<class>/* or <class>/*, videos",
         licence="that of your videos",
         options=(QUESTION,),
+        generic=True,
     )
 
     def rows(self, root: Root, settings: Settings) -> Iterator[Video | Skip]:

@@ -246,11 +246,13 @@ def _unnamed(entries: Iterable[Entry]) -> Iterator[tuple[None, Entry]]:
 
 
 def _least_deep(files: Sequence[str]) -> list[str]:
-    """Those that are called like a split, or else those with the fewest folders above them."""
-    named = [file for file in files if _WORD.search(PurePosixPath(file).name.lower())]
-    files = named or files
-    depth = min((file.count("/") for file in files), default=0)
-    return [file for file in files if file.count("/") == depth or named]
+    """Those that are called like a split, and what lies no deeper; without any those with the fewest folders above.
+
+    Below them lie files for single pictures, such as what was read in each.
+    """
+    named = {file for file in files if _WORD.search(PurePosixPath(file).name.lower())}
+    depth = min((file.count("/") for file in named or files), default=0)
+    return sorted((file for file in files if file in named or file.count("/") <= depth), key=lambda f: f.count("/"))
 
 
 def _first_keys(root: Root, file: str, *, under: str | None, members: bool) -> tuple[str, ...]:
