@@ -56,7 +56,7 @@ class ConverterOption(click.Option):
     "--to", "shape", type=click.Choice(SHAPES), default=SHAPES[0], show_default=True, help="How it is stored."
 )
 @click.option("--shard-size", default="512MB", show_default=True, metavar="SIZE", help="Of arrow, parquet, webdataset.")
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Folder below which image paths start.")
+@click.option("--images", metavar="DIR|PREFIX=DIR", help="Folder below which image paths start, after a prefix.")
 @click.option("--split", "splits", multiple=True, metavar="NAME=EXPR", help="Make a split, such as val=train[:500].")
 @click.option("--limit", type=int, metavar="N", help="Only the first N rows of each split.")
 @click.option("--sample", type=int, metavar="N", help="Only N rows of each split, drawn by --seed.")
@@ -93,7 +93,7 @@ def convert(
     out: Path | None,
     shape: str,
     shard_size: str,
-    images: Path | None,
+    images: str | None,
     splits: tuple[str, ...],
     limit: int | None,
     sample: int | None,
@@ -179,7 +179,7 @@ def _click_option(option: Option) -> ConverterOption:
     return ConverterOption(
         [f"--{option.name.replace('_', '-')}", f"own_{option.name}"],
         help=option.help,
-        default=None if option.multiple or option.flag else option.default,
+        default=False if option.flag else option.default,
         show_default=option.default is not None,
         type=click.Choice(option.choices) if option.choices else None,
         multiple=option.multiple,

@@ -28,13 +28,13 @@ Settings = Mapping[str, Any]
 class Option:
     """An option of one converter: `--name` on the command line, `settings["name"]` in Python.
 
-    Its value is a string, one of `choices` when there are any; with `multiple` a tuple of strings, in the order in
-    which they were given; with `flag` a bool.
+    Its value is a string, or None when nothing was given and there is no `default`; with `multiple` a tuple of strings
+    in the order in which they were given, empty without any; with `flag` a bool. `choices` are all that it may be.
     """
 
     name: str
     help: str
-    default: str | None = None
+    default: str | tuple[str, ...] | None = None
     choices: tuple[str, ...] = ()
     multiple: bool = False
     flag: bool = False
@@ -143,6 +143,10 @@ def find_converter(name: str) -> Converter[Row]:
     if name in registered:
         return _checked(name, _loaded(name, registered[name].load))
     if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise UsageError(
+                f"no file {name}; give the module with the converter, or a name that `phidata formats` lists"
+            )
         return _checked(name, _loaded(name, lambda: _load_file(Path(name).resolve()).converter))
     if "." in name:
         return _checked(name, _loaded(name, lambda: import_module(name).converter))
@@ -200,11 +204,10 @@ def full_settings(about: About, given: Settings) -> dict[str, Any]:
 def _value(option: Option, given: Any, converter: str) -> Any:
     if option.flag:
         return bool(given)
-    if option.multiple:
-        return tuple(given or ())
-    value = option.default if given is None else given
-    if option.choices and value is not None and value not in option.choices:
-        raise UsageError(
-            f"--{option.name.replace('_', '-')} of {converter} is {value!r}; it is one of {', '.join(option.choices)}"
-        )
-    return value
+    value = option.default if given is None or (option.multiple and not given) else given
+    values = tuple(value or ()) if option.multiple else (value,)
+    for one in values:
+        if option.choices and one is not None and one not in option.choices:
+            flag = f"--{option.name.replace('_', '-')}"
+            raise UsageError(f"{flag} of {converter} is {one!r}; it is one of {', '.join(option.choices)}")
+    return values if option.multiple else value

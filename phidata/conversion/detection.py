@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,7 @@ def detect(path: str | Path) -> list[Detection]:
         opened(find_source(path, ()), Path(folder) / "source") as root,
     ):
         for name in registered_converters():
-            detection, takes_anything = _ask(name, root)
+            detection, takes_anything = _ask(name, replace(root, name="it"))
             generic[name] = takes_anything
             found.append(detection)
     return sorted(found, key=lambda detection: (not detection.matches, generic[detection.name], detection.name))

@@ -25,7 +25,6 @@ from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
 from phidata.storage.shape import SHARD_BYTES
-from phidata.storage.source import opened
 
 MAX_SHOWN = 20  # failures on standard error; the file has all of them
 _DECODER_PACKAGES = {"pyav": "av", "decord": "decord"}
@@ -115,7 +114,7 @@ def carry_out(
     header = _header(request)
     with (
         claimed(out, header, request.shape, overwrite=overwrite) as output,
-        opened(request.source, output.unpacked, images=request.images) as root,
+        request.opened(output.unpacked) as root,
     ):
         rows = request.converter.rows(root, request.settings)
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from phidata.conversion.converter import About, Row, Skip
 from phidata.conversion.selection import Choice, Selection
 from phidata.conversion.worker import Task
-from phidata.errors import DataError
+from phidata.errors import DataError, PhidataError
 from phidata.storage.source import Root
 
 
@@ -42,7 +42,7 @@ def list_rows(
     """
     rows: list[Row] = []
     skips: list[Skip] = []
-    for item in listed:
+    for item in _guarded(listed, about.name):
         if isinstance(item, Skip):
             skips.append(item)
         else:
@@ -59,6 +59,17 @@ def list_rows(
         skips=skips,
         left_out=Counter((choice.split, choice.reason) for choice in chosen if choice.reason is not None),
     )
+
+
+def _guarded(listed: Iterable[Row | Skip], converter: str) -> Iterator[Row | Skip]:
+    """What a converter lists; what it did not foresee ends in a sentence like everything else (--debug shows more)."""
+    try:
+        yield from listed
+    except (PhidataError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(f"converter {converter} fails to list its rows ({what}); this is a mistake in it") from error
 
 
 def _splits(selection: Selection, chosen: list[Choice], skips: list[Skip]) -> list[str]:

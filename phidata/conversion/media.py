@@ -100,6 +100,14 @@ class Media:
         k = sum(path.startswith(f"{stem}.") and path[len(stem) + 1 :].count(".") == 1 for path in self.encoded)
         return self._add(f"{stem}.{k}.{encoded.suffix}", encoded.data)
 
+    def text(self, file: str) -> str:
+        """Read a text file, looked for as an image is. Raises DataError when it is missing or not UTF-8."""
+        path, _ = self._find(file, "text")
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(f"its text {file!r} is not UTF-8 ({error.reason} at byte {error.start})") from error
+
     def record(self) -> dict[str, Any]:
         """Read the row's own record from its table (Parquet, Arrow, csv, …) again, with its bytes."""
         assert self._row.line is not None
@@ -122,12 +130,13 @@ class Media:
             path = folder / below
             if path.is_file():
                 return path, below
-        where = self._root.images or self._root.name
-        raise DataError(f"its {kind} {file!r} is missing in {where}")
+        if self._root.images is not None:
+            raise DataError(f"its {kind} {file!r} is missing in {self._root.images}")
+        raise DataError(f"its {kind} {file!r} is missing in {self._root.name}")
 
     def _candidates(self, name: str) -> list[tuple[Path, str]]:
         if self._root.images is not None:
-            return [(self._root.images, name)]
+            return [(self._root.images, name.removeprefix(self._root.images_prefix))]
         beside = posixpath.normpath(posixpath.join(posixpath.dirname(self._row.file), name))
         found = [(self._root.path, beside), (self._root.path, name)]
         top, _, rest = name.partition("/")

@@ -11,7 +11,6 @@ from phidata.conversion.listing import Listing, list_rows
 from phidata.conversion.outcome import Failed
 from phidata.conversion.request import Request
 from phidata.conversion.worker import Job, Task, attempt
-from phidata.storage.source import opened
 
 NUM_SAMPLES = 3
 
@@ -41,7 +40,7 @@ def rehearse(request: Request) -> Rehearsal:
     """List the source and convert three rows. Raises what `convert` would raise for the source and the selection."""
     with (
         TemporaryDirectory(prefix="phidata-") as folder,
-        opened(request.source, Path(folder) / "source", images=request.images) as root,
+        request.opened(Path(folder) / "source") as root,
     ):
         rows = request.converter.rows(root, request.settings)
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import to_builtins
 
@@ -15,10 +16,20 @@ from phidata.conversion.selection import Selection
 from phidata.errors import UsageError
 from phidata.storage.hub import HubFile, HubFiles
 from phidata.storage.shape import Shape, check_shape
-from phidata.storage.source import Source, find_source
+from phidata.storage.source import Root, Source, find_source, opened
 
 IDS = ("count", "source")
 ON_ERROR = ("fail", "skip")
+
+
+class ImageFolder(NamedTuple):
+    """Where image paths start, and what stands before each of them in the source besides, such as `data/`."""
+
+    path: Path
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix}={self.path}" if self.prefix else str(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +40,21 @@ class Request:
     converter: Converter[Row]
     settings: Mapping[str, Any]
     source: Source
-    images: Path | None
+    images: ImageFolder | None
     shape: Shape
     shard_bytes: int
     selection: Selection
     ids: str
     options: Options
     on_error: str
+
+    @contextmanager
+    def opened(self, unpack_to: Path) -> Iterator[Root]:
+        """The source to read, with the image folder; an archive is unpacked for the time of the block."""
+        with opened(self.source, unpack_to) as root:
+            if self.images is not None:
+                root = replace(root, images=self.images.path, images_prefix=self.images.prefix)
+            yield root
 
     @property
     def skips_failed(self) -> bool:
@@ -80,14 +99,12 @@ def requested(
             raise UsageError(f"{option} is {value!r}; it is one of {', '.join(choices)}")
     if shard_bytes < 1:
         raise UsageError(f"shard_bytes is {shard_bytes}; it is the size of a shard in bytes")
-    if images is not None and not Path(images).is_dir():
-        raise UsageError(f"no image folder {images}; give --images the folder below which the image paths start")
     return Request(
         name=name,
         converter=converter,
         settings=complete,
         source=find_source(source, [_filled_in(place, complete) for place in converter.about.hub]),
-        images=Path(images).resolve() if images is not None else None,
+        images=None if images is None else _image_folder(str(images)),
         shape=check_shape(shape),
         shard_bytes=shard_bytes,
         selection=Selection(splits=splits, limit=limit, sample=sample, seed=seed),
@@ -95,6 +112,16 @@ def requested(
         options=options,
         on_error=on_error,
     )
+
+
+def _image_folder(text: str) -> ImageFolder:
+    """Read `DIR` or `PREFIX=DIR`."""
+    prefix, equals, folder = text.partition("=")
+    if not equals or Path(text).is_dir():
+        prefix, folder = "", text
+    if not Path(folder).is_dir():
+        raise UsageError(f"no image folder {folder}; give --images the folder below which the image paths start")
+    return ImageFolder(Path(folder).resolve(), f"{prefix.rstrip('/')}/" if prefix else "")
 
 
 def _filled_in(place: HubFile | HubFiles, settings: Mapping[str, Any]) -> HubFile | HubFiles:

@@ -47,7 +47,7 @@ class Root:
     """The folder that a converter reads: a source folder, an unpacked archive, or where the one data file lies.
 
     `name` is what messages call it. `file` is the one data file, when the source is one. `images` is the folder below
-    which image paths start, when the user gave one.
+    which image paths start, when the user gave one, and `images_prefix` what stands before each path besides.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class Root:
     file: str | None = None
     patterns: tuple[str, ...] = ()
     images: Path | None = None
+    images_prefix: str = ""
 
     def files(self, *suffixes: str) -> list[str]:
         """The files of the source as paths below `path`, sorted; with suffixes (`.json`) only those, in any case.
@@ -101,18 +102,18 @@ def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) 
 
 
 @contextmanager
-def opened(source: Source, unpack_to: Path, *, images: Path | None = None) -> Iterator[Root]:
+def opened(source: Source, unpack_to: Path) -> Iterator[Root]:
     """Give the folder to read; an archive is unpacked to `unpack_to`, which is removed at the end."""
     if source.path.is_dir():
-        yield Root(path=source.path.resolve(), name=source.name, patterns=source.patterns, images=images)
+        yield Root(path=source.path.resolve(), name=source.name, patterns=source.patterns)
         return
     if source.identity["kind"] == "file":
-        yield Root(path=source.path.resolve().parent, name=source.name, file=source.path.name, images=images)
+        yield Root(path=source.path.resolve().parent, name=source.name, file=source.path.name)
         return
     shutil.rmtree(unpack_to, ignore_errors=True)
     try:
         unpack(source.path, unpack_to)
-        yield Root(path=unpack_to.resolve(), name=source.name, images=images)
+        yield Root(path=unpack_to.resolve(), name=source.name)
     finally:
         shutil.rmtree(unpack_to, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from PIL import Image
 import phidata
 from phidata import DataError, UsageError
 from phidata.cli import main
-from phidata.conversion.converter import find_converter
+from phidata.conversion.converter import find_converter, full_settings
 from phidata.conversion.detection import detect
 
 PAIRS = '''
@@ -38,7 +38,7 @@ PAIRS = '''
             options=(
                 Option(name="prompt", help="What is asked.", default="Describe."),
                 Option(name="keep", help="What to keep.", choices=("all", "some"), default="all"),
-                Option(name="tag", help="Any number of tags.", multiple=True),
+                Option(name="tag", help="Any number of tags.", multiple=True, choices=("a", "b", "x"), default=("x",)),
                 Option(name="loud", help="In capitals.", flag=True),
             ),
         )
@@ -122,6 +122,7 @@ def test_a_converter_in_a_file_is_used_with_its_options(
     [
         (["--promt", "x"], "No such option '--promt'"),
         (["--keep", "none"], "'none' is not one of 'all', 'some'"),
+        (["--tag", "c"], "'c' is not one of 'a', 'b', 'x'"),
     ],
 )
 def test_an_unknown_option_or_value_is_refused(
@@ -137,6 +138,10 @@ def test_in_python_an_unknown_setting_is_refused(tmp_path: Path, pairs: str) -> 
         phidata.convert(pairs, source=tmp_path, out=tmp_path / "out", settings={"promt": "x"})
     with pytest.raises(UsageError, match=r"^--keep of pairs is 'none'; it is one of all, some$"):
         phidata.convert(pairs, source=tmp_path, out=tmp_path / "out", settings={"keep": "none"})
+    with pytest.raises(UsageError, match=r"^--tag of pairs is 'c'; it is one of a, b, x$"):
+        phidata.convert(pairs, source=tmp_path, out=tmp_path / "out", settings={"tag": ["a", "c"]})
+    assert find_converter(pairs).about.options[2].default == ("x",)
+    assert full_settings(find_converter(pairs).about, {})["tag"] == ("x",)
 
 
 def test_the_help_shows_the_converters_options(pairs: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,6 +210,8 @@ def test_images_can_lie_elsewhere(tmp_path: Path, pairs: str) -> None:
     folder = source(tmp_path, "train/cat.jpg")
     phidata.convert(pairs, source=folder, out=tmp_path / "out", images=tmp_path / "elsewhere")
     assert images_of(tmp_path / "out") == ["train/cat.jpg"]
+    phidata.convert(pairs, source=folder, out=tmp_path / "out1", images=f"train={tmp_path / 'elsewhere' / 'train'}")
+    assert images_of(tmp_path / "out1") == ["train/cat.jpg"]
     with pytest.raises(UsageError, match=r"^no image folder .*/nowhere; give --images the folder"):
         phidata.convert(pairs, source=folder, out=tmp_path / "out2", images=tmp_path / "nowhere")
 
@@ -252,7 +259,7 @@ def test_a_dry_run_counts_and_shows_rows_and_writes_nothing(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"FileNotFoundError"),
+        (None, r"^no file .*/mine\.py; give a module with a converter, or a name of"),
         ("import nothing_of_the_kind\n", r"ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         ("def (\n", "SyntaxError"),
         ("x = 1\n", "AttributeError: .* has no attribute 'converter'"),
@@ -304,7 +311,7 @@ def test_the_conformance_kit_says_what_a_bad_converter_breaks(
     checks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     broken = {check["promise"]: check["broken"] for check in checks if check["broken"]}
     assert broken == {
-        "its module says in its docstring what a raw row looks like": "phidata_converter_bad has no docstring",
+        "its module says in its docstring what a raw row looks like": "it has no docstring",
         "its options have names of their own": (
             "limit: every converter has an option of that name, or it is no identifier"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -39,19 +40,33 @@ def mydata(tmp_path: Path) -> Path:
     (tmp_path / "videos").mkdir()
     for name in ("tiny", "other"):
         shutil.copyfile(VIDEOS / "tiny_av1.mp4", tmp_path / "videos" / f"{name}.mp4")
-    (tmp_path / "videos" / "tiny.txt").write_text("A cat sleeps.\n")
+    (tmp_path / "videos" / "tiny.txt").write_text("A cat sleeps.\n\nIt snores.\n")
+    (tmp_path / "videos" / "LOUD.MP4").write_bytes((VIDEOS / "tiny_av1.mp4").read_bytes())
+    (tmp_path / "videos" / "LOUD.txt").write_bytes(b"\xff")
+    (tmp_path / "videos" / "notes.md").write_text("")
     return tmp_path / "mydata.py"
 
 
 def test_the_pages_converter_works(tmp_path: Path, mydata: Path) -> None:
     manifest = phidata.convert(
-        str(mydata), source=tmp_path / "videos", out=tmp_path / "out", settings={"question": "What happens?"}
+        str(mydata),
+        source=tmp_path / "videos",
+        out=tmp_path / "out",
+        settings={"question": "What happens?"},
+        max_failures=1,
     )
+    failure = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
+    assert failure["reason"] == "its text 'LOUD.txt' is not UTF-8 (invalid start byte at byte 0)"
     assert (manifest.splits["train"].written, manifest.images.num) == (1, 8)
-    assert manifest.rows.skip_reasons == {"no description beside it": 1}
+    assert manifest.rows.skip_reasons == {"no description beside it": 1, "no video and no description of one": 1}
     assert phidata.validate(tmp_path / "out", media="decode").ok
-    [turn] = phidata.load(tmp_path / "out")[0].conversations
-    assert (turn.user, turn.assistant) == ("What happens?", "A cat sleeps.")
+    [row] = phidata.load(tmp_path / "out")
+    assert [(turn.user, turn.assistant, len(turn.images)) for turn in row.conversations] == [
+        ("What happens?", "A cat sleeps.", 8),
+        ("What else?", "It snores.", 0),
+    ]
+    assert row.metadata is not None
+    assert set(row.metadata) == {"seconds", "fps"}
 
 
 def test_the_pages_converter_keeps_every_promise(
@@ -62,7 +77,7 @@ def test_the_pages_converter_keeps_every_promise(
 
 
 def test_the_page_names_only_what_there_is() -> None:
-    table = WRITING[WRITING.index("All from `phidata.conversion`") :]
+    table = WRITING[WRITING.index("From `phidata.conversion`") : WRITING.index("Media are named") :]
     named = re.findall(r"^\| `(\w+)", table, re.MULTILINE) + re.findall(r"^\| `\w+`, `(\w+)`", table, re.MULTILINE)
     assert [name for name in named if not hasattr(conversion, name)] == []
     assert len(named) > 10
