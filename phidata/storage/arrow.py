@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from phidata.errors import DataError
 from phidata.storage.batches import BatchShardFile
-from phidata.storage.columns import FEATURES, SCHEMA, check_columns
+from phidata.storage.columns import FEATURES, SCHEMA, check_columns, one_line
 from phidata.storage.manifest import DataFile
 
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -32,13 +32,23 @@ class ArrowGroups:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._batches = _batches(path)
+        self._checked: set[int] = set()
         self.bounds = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
     def text(self, group: int) -> pa.RecordBatch:
-        return self._batches[group]
+        batch = self._batches[group]
+        if group not in self._checked:  # what is mapped is used as it is: wrong offsets would lead out of the file
+            try:
+                batch.validate(full=True)
+            except pa.ArrowException as error:
+                raise DataError(
+                    f"{self.path} is damaged in record batch {group} ({one_line(error)}); copy it again"
+                ) from error
+            self._checked.add(group)
+        return batch
 
     def images(self, group: int) -> pa.RecordBatch:
-        return self._batches[group]
+        return self.text(group)
 
     @property
     def is_mapped(self) -> bool:
@@ -81,8 +91,8 @@ def _batches(path: Path) -> list[pa.RecordBatch]:
             with pa.ipc.open_stream(file) as stream:
                 check_columns(stream.schema, path)
                 return list(stream)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} can not be read as an Arrow stream ({error}); copy it again") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can not be read as an Arrow stream ({one_line(error)}); copy it again") from error
 
 
 def _tail(path: Path) -> bytes:

@@ -69,7 +69,7 @@ class ColumnRows:
         found: list[bytes | None] = image_bytes(self._images_of(group), place).slice(0, num_images).to_pylist()
         present = [data for data in found if data is not None]
         if len(present) < num_images:
-            path = self.row(number).images[found.index(None)]
+            path = self.row(number).images[found.index(None) if None in found else len(found)]
             raise DataError(f"image {path!r} has no bytes in the shard; make the folder again")
         return present
 

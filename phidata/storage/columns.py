@@ -84,6 +84,11 @@ def image_bytes(batch: pa.RecordBatch, row: int) -> pa.Array:
     return images.flatten().field("bytes")
 
 
+def one_line(error: Exception) -> str:
+    """What an Arrow error says, some of which go over several lines."""
+    return " ".join(str(error).split())
+
+
 def _turns(turns: pa.StructArray) -> Iterator[Turn]:
     images = turns.field("images")
     paths = images.flatten().field("path").to_pylist()

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from phidata.errors import DataError
 from phidata.storage.batches import BatchShardFile
-from phidata.storage.columns import SCHEMA, check_columns
+from phidata.storage.columns import SCHEMA, check_columns, one_line
 
 GROUP_BYTES = 1 << 19  # a row costs as much time in smaller ones, and reading all texts costs more
 
@@ -29,14 +29,14 @@ class ParquetGroups:
         self.path = path
         self._lock = Lock()
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path} is not a whole Parquet file ({error}); copy it again") from error
+            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+            leaves = [self._file.schema.column(number).path for number in range(len(self._file.schema.names))]
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is not a whole Parquet file ({one_line(error)}); copy it again") from error
         check_columns(self._file.schema_arrow, path)
         metadata = self._file.metadata
         rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
         self.bounds = np.cumsum([0, *rows])
-        leaves = [self._file.schema.column(number).path for number in range(len(self._file.schema.names))]
         self._image_leaves = [leaf for leaf in leaves if leaf.startswith("conversations.") and leaf.endswith(".bytes")]
         self._text_leaves = [leaf for leaf in leaves if leaf not in self._image_leaves]
 
@@ -55,7 +55,9 @@ class ParquetGroups:
             with self._lock:
                 table = self._file.read_row_group(group, columns=leaves, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self.path} is damaged in row group {group} ({error}); copy it again") from error
+            raise DataError(
+                f"{self.path} is damaged in row group {group} ({one_line(error)}); copy it again"
+            ) from error
         return table.combine_chunks().to_batches()[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,5 +70,6 @@ def _writer(file: pa.PythonFile) -> pq.ParquetWriter:
         SCHEMA,
         compression="zstd",
         use_dictionary=["source"],
+        write_page_checksum=True,
         write_statistics=False,  # they would repeat texts and pictures in the footer
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 import tarfile
 from pathlib import Path
@@ -56,6 +57,14 @@ def read_all(path: Path) -> None:
         data.image_bytes(number)
 
 
+def fault(path: Path) -> str | None:
+    try:
+        read_all(path)
+    except DataError as error:
+        return str(error)
+    return None
+
+
 def refusal(path: Path) -> str:
     """What is said about a file or folder when all of it is read."""
     with pytest.raises((DataError, UsageError)) as caught:
@@ -74,6 +83,32 @@ def test_a_shard_that_is_cut_short_is_never_read_as_a_smaller_one(tmp_path: Path
     message = refusal(shard)
     assert message.startswith(str(shard))
     assert message.endswith("; copy it again")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_shard_with_changed_bytes_is_read_or_refused_in_one_sentence(
+    tmp_path: Path, sharded: Shape, seed: int
+) -> None:
+    write_folder(tmp_path / "out", sharded, [*ROWS, *numbered(5)])
+    shard = the_shard(tmp_path / "out")
+    whole, chance = shard.read_bytes(), random.Random(seed)
+    for number in range(12):
+        changed = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            changed[chance.randrange(len(changed))] = chance.choice([0, 255, chance.randrange(256)])
+        path = tmp_path / f"{number}{shard.suffix}"
+        path.write_bytes(changed)
+        said = fault(path)
+        assert said is None or (said.startswith(str(path)) and "\n" not in said)
+
+
+def test_a_changed_byte_of_an_image_in_parquet_is_found(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", "parquet")
+    shard = the_shard(tmp_path / "out")
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"IHDR") + 40] ^= 1
+    shard.write_bytes(content)
+    assert "is damaged in row group 0 (" in refusal(shard)
 
 
 def test_an_arrow_stream_that_ends_between_two_batches_is_cut_short(tmp_path: Path) -> None:
