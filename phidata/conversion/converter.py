@@ -144,9 +144,7 @@ def find_converter(name: str) -> Converter[Row]:
         return _checked(name, _loaded(name, registered[name].load))
     if name.endswith(".py"):
         if not Path(name).is_file():
-            raise UsageError(
-                f"no file {name}; give the module with the converter, or a name that `phidata formats` lists"
-            )
+            raise UsageError(f"no file {name}; give a module with a converter, or a name of `phidata formats`")
         return _checked(name, _loaded(name, lambda: _load_file(Path(name).resolve()).converter))
     if "." in name:
         return _checked(name, _loaded(name, lambda: import_module(name).converter))

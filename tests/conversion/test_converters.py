@@ -18,6 +18,8 @@ from phidata.cli import main
 from phidata.conversion.converter import find_converter, full_settings
 from phidata.conversion.detection import detect
 
+from .conftest import ROOT
+
 PAIRS = '''
     """Pictures with a caption beside them: `cat.jpg` and `cat.txt`."""
 
@@ -282,6 +284,23 @@ def test_the_conformance_kit_passes_a_good_converter(
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 17
     assert all(line.startswith("kept") for line in shown)
+
+
+def test_the_example_keeps_every_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "000.jpg").write_bytes(picture())
+    (folder / "000.json").write_text('{"company": "ABC HO TRADING", "total": "31.00"}')
+    (folder / "001.jpg").write_bytes(picture())
+    example = str(ROOT / "examples" / "sroie.py")
+    assert main(["test-converter", example, "--source", str(folder)]) == 0
+    assert "BROKEN" not in capsys.readouterr().out
+    manifest = phidata.convert(example, source=folder, out=tmp_path / "out", settings={"fields": ("total",)})
+    assert manifest.rows.skip_reasons == {"no .json beside the picture": 1}
+    [row] = phidata.load(tmp_path / "out")
+    assert [(turn.images, turn.user, turn.assistant) for turn in row.conversations] == [
+        (("train/000.jpg",), "What is the total of this receipt?", "31.00")
+    ]
 
 
 BAD = """
