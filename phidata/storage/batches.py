@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -49,7 +50,8 @@ class BatchShardFile:
         self.file.close()
 
     def discard(self) -> None:
-        self._writer.close()
+        with suppress(OSError, pa.ArrowException):  # it writes its end, perhaps on a disk that is full
+            self._writer.close()
         self.file.discard()
 
     def _write(self) -> None:

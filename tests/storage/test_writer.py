@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from phidata import Conversation, DataError, Turn, UsageError
 from phidata.storage.manifest import read_manifest
 from phidata.storage.shape import Shape
 from phidata.storage.splits import split_writer
+from phidata.storage.unnamed import UnnamedFile
 from phidata.storage.writer import DatasetWriter
 
 from .conftest import GREEN, RED, images_of, numbered, tree, write_folder
@@ -91,6 +93,23 @@ def test_nothing_is_left_when_it_does_not_end_well(tmp_path: Path, shape: Shape)
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("num_bytes", [10, 1500])
+def test_nothing_is_left_when_the_disk_is_full(
+    tmp_path: Path, shape: Shape, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = UnnamedFile.write
+
+    def full(file: UnnamedFile, data: bytes) -> int:
+        if file.num_bytes + memoryview(data).nbytes > num_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(UnnamedFile, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_folder(tmp_path / "out", shape, numbered(100))
     assert list(tmp_path.iterdir()) == []
 
 
