@@ -67,10 +67,18 @@ class Messages:
 
 
 def _misfit(record: Mapping[str, Any], layout: ChatLayout) -> str | None:
-    text = str(record.get("messages"))
-    if "'image_wh'" in text or ("_url'" in text and any(marker in text for marker in MARKERS)):
+    reason = messages_misfit(record, layout)
+    messages = [] if reason else layout.messages_of(record)
+    if any(_is_marked(message.get("content")) for message in messages if isinstance(message, dict)):
         return "a text has markers for its images (see --from swift)"
-    return messages_misfit(record, layout)
+    return reason
+
+
+def _is_marked(content: Any) -> bool:
+    """Whether the parts of a message both name what they show and mark it in the text."""
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    named = any(str(part.get("type")).endswith("_url") for part in parts)
+    return named and any(marker in str(part.get("text")) for part in parts for marker in MARKERS)
 
 
 converter: Converter[ChatRow] = Messages()
