@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from io import BytesIO
 from typing import NamedTuple
 
 from phidata.errors import DataError
 
-HEAD_BYTES = 4096  # as much as holds the size of nearly every file
+HEAD_BYTES = (4096, 1 << 18)  # the size stands near the start of nearly every file, else behind a preview and profile
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG's start-of-frame markers (ITU-T T.81, table B.1)
 
 
 class ImageHeader(NamedTuple):
-    """Width and height in pixels as stored, and the name of the format as Pillow has it."""
+    """Width and height in pixels once it is decoded, and the name of the format as Pillow has it."""
 
     width: int
     height: int
@@ -73,12 +72,15 @@ def _sized(width: int, height: int, format: str) -> ImageHeader | None:
 def _pillow_header(data: bytes) -> ImageHeader:
     from PIL import Image
 
-    from phidata.media.pillow import UNDECODABLE
+    from phidata.media.pillow import EXIF_ORIENTATION, UNDECODABLE, open_image, strict_pillow
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(BytesIO(data)) as image:
-                return ImageHeader(image.width, image.height, image.format or "?")
+        with strict_pillow(), open_image(BytesIO(data)) as image:
+            width, height = image.size
+            if image.format == "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in range(
+                5, 9
+            ):  # Pillow turns it while decoding
+                width, height = height, width
+            return ImageHeader(width, height, image.format or "?")
     except (*UNDECODABLE, Image.DecompressionBombError) as error:
         raise DataError(f"its header can not be read ({error})") from error

@@ -41,14 +41,13 @@ def _file_header(data: ConversationData, path: str) -> tuple[ImageHeader, int] |
     try:
         descriptor = os.open(data.image_path(path), os.O_RDONLY)
         try:
-            header = plain_header(os.read(descriptor, HEAD_BYTES))
-            size = os.fstat(descriptor).st_size
+            for num_bytes in HEAD_BYTES:
+                if header := plain_header(os.pread(descriptor, num_bytes, 0)):
+                    return header, os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
     except (OSError, ValueError, DataError) as error:
         return _unreadable(path, error)
-    if header is not None:
-        return header, size
     content = _content(data, path)
     if isinstance(content, DataError):
         return content

@@ -230,6 +230,22 @@ def test_every_kind_of_webp_is_read(options: dict[str, object]) -> None:
     assert plain_header(buffer.getvalue()) == ImageHeader(300, 77, "WEBP")
 
 
+def test_a_size_behind_a_large_preview_is_found(make_folder: MakeFolder) -> None:
+    folder = make_folder("images-jsonl")
+    buffer = BytesIO()
+    Image.new("RGB", (33, 44)).save(buffer, "JPEG", comment=b"x" * 60_000, icc_profile=b"y" * 100_000)
+    (folder / "images" / "1.jpg").write_bytes(buffer.getvalue())
+    assert plain_header(buffer.getvalue()[:4096]) is None
+    assert phidata.stats(folder).all.image.sizes.top[0] == Entry(value="33×44", count=2, at_most=2)
+
+
+def test_a_tiff_that_decoding_turns_has_its_turned_size() -> None:
+    buffer, exif = BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 10)).save(buffer, "TIFF", exif=exif)
+    assert read_header(buffer.getvalue()) == ImageHeader(10, 30, "TIFF")
+
+
 @pytest.mark.parametrize("cut", range(0, 700, 7))
 def test_a_cut_header_is_never_guessed(cut: int) -> None:
     assert plain_header(picture(320, 240)[:cut]) in (None, ImageHeader(320, 240, "JPEG"))
