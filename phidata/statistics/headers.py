@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from phidata.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 HEAD_BYTES = (4096, 1 << 18)  # the size stands near the start of nearly every file, else behind a preview and profile
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG's start-of-frame markers (ITU-T T.81, table B.1)
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 0x100, 0x101, 0x112
 
 
 class ImageHeader(NamedTuple):
@@ -72,15 +76,18 @@ def _sized(width: int, height: int, format: str) -> ImageHeader | None:
 def _pillow_header(data: bytes) -> ImageHeader:
     from PIL import Image
 
-    from phidata.media.pillow import EXIF_ORIENTATION, UNDECODABLE, open_image, strict_pillow
+    from phidata.media.pillow import UNDECODABLE, open_image, strict_pillow
 
     try:
         with strict_pillow(), open_image(BytesIO(data)) as image:
-            width, height = image.size
-            if image.format == "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in range(
-                5, 9
-            ):  # Pillow turns it while decoding
-                width, height = height, width
+            width, height = _tiff_size(image) if image.format == "TIFF" else image.size
             return ImageHeader(width, height, image.format or "?")
     except (*UNDECODABLE, Image.DecompressionBombError) as error:
         raise DataError(f"its header can not be read ({error})") from error
+
+
+def _tiff_size(image: Image.Image) -> tuple[int, int]:
+    """Pillow turns a TIFF while it decodes it; its releases differ in which of the two sizes they tell before."""
+    tags = image.getexif()
+    width, height = tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]
+    return (height, width) if tags.get(_TIFF_ORIENTATION, 1) in range(5, 9) else (width, height)
