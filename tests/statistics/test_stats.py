@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,15 +13,16 @@ from PIL import Image
 
 import phidata
 from phidata.cli import main
+from phidata.media.pillow import FORMATS
 from phidata.statistics import RowTokens, row_tokens
 from phidata.statistics.headers import ImageHeader, plain_header, read_header
 from phidata.statistics.summary import Loss, Share
 from phidata.statistics.tables import text_tables
 from phidata.statistics.tally import Entry
 from phidata.storage.shape import SHAPES, Shape
-from tests.statistics.conftest import ROWS, MakeFolder, picture
+from tests.statistics.conftest import MakeFolder, picture
 
-EVERY_ROW = [row for rows in ROWS.values() for row, _ in rows]
+FACTS = Path(os.environ.get("PHIDATA_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "image_facts.jsonl"
 
 
 def once(*texts: str) -> tuple[Entry, ...]:
@@ -244,6 +247,18 @@ def test_a_tiff_that_decoding_turns_has_its_turned_size() -> None:
     exif[0x0112] = 6
     Image.new("RGB", (30, 10)).save(buffer, "TIFF", exif=exif)
     assert read_header(buffer.getvalue()) == ImageHeader(10, 30, "TIFF")
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="PHIDATA_TEST_DATA names no collection of images")
+def test_headers_of_all_measured_images_tell_their_size() -> None:
+    wrong = []
+    for fact in map(json.loads, FACTS.read_text("utf-8").splitlines()):
+        data = (FACTS.parent / fact["path"]).read_bytes()
+        if fact["decodes"] and fact["format"] in FORMATS:
+            header, plain = read_header(data), plain_header(data[:4096])
+            if list(header[:2]) != fact["size"] or plain not in (None, header):
+                wrong.append((fact["path"], header, plain))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("cut", range(0, 700, 7))
