@@ -70,9 +70,13 @@ class AnyTable:
     def rows(self, root: Root, settings: Settings) -> Iterator[TableRow]:
         chosen = [file for file in root.files(*TABLE_SUFFIXES) if fnmatchcase(file, settings["files"])]
         if not chosen:
-            raise UsageError(f"{root.name} holds no table {settings['files']}; tables are {', '.join(TABLE_SUFFIXES)}")
+            wanted = "" if settings["files"] == "*" else f" called {settings['files']}"
+            raise UsageError(f"{root.name} holds no table{wanted}; tables are {', '.join(TABLE_SUFFIXES)}")
         tables, names = files.source_tables(root, chosen), RowNames()
-        parts = templates.read_map(settings["map"], [*tables[0].table.columns, *_place(chosen[0], 1)])
+        columns = tables[0].table.columns
+        if not columns:
+            raise DataError(f"{tables[0].file} is empty, where columns and rows are expected")
+        parts = templates.read_map(settings["map"], [*columns, *_place(chosen[0], 1)])
         id_ = parts.get("id", "")
         for source in tables:
             for line, record in source.table.rows((id_.partition(".")[0],)):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from phidata.conversion.converter import Skip
 from phidata.errors import DataError, UsageError
+from phidata.storage.annotations import check_encoding
 from phidata.storage.source import Root
 from phidata.storage.tree import Parts, files_below
 
@@ -142,8 +143,12 @@ def _read_lists(root: Root, layout: Layout, lists: Mapping[str, Parts]) -> dict[
         raise UsageError(f"no {missing[0]} in {root.name}; it has {_names(sorted(lists))}, put the other beside it")
     listed: dict[Parts, tuple[str, str]] = {}
     for split, name in layout.lists.items():
-        text = root.path.joinpath(*lists[name]).read_text(encoding="utf-8-sig", errors="replace")
-        for number, line in enumerate(text.splitlines(), start=1):
+        path = root.path.joinpath(*lists[name])
+        data = path.read_bytes()
+        check_encoding(path, data)
+        if not data.strip():
+            raise DataError(f"{name} is empty, where lines <label>/<clip> [number] are expected; get it again")
+        for number, line in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), start=1):
             if not line.strip():
                 continue
             where = f"{name}:{number}"

@@ -107,13 +107,16 @@ def read_json(path: Path) -> Any:
 def json_keys(path: Path) -> tuple[str, ...]:
     """The keys of a document that is one object, those of the first record of any other file; nothing decoded else.
 
-    Empty when that is no object. Raises DataError as `json_records` does.
+    Empty when that is no object. Raises DataError when it is not JSON, and as `json_records` does.
     """
     first = next(json_records(path), None)
     try:
         return tuple(msgspec.json.decode(first.data, type=dict[str, msgspec.Raw])) if first else ()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         return ()
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        line = first.line if first else 1
+        raise DataError(f"{path.name}:{line} is not JSON ({error}); get the file again or mend it") from error
 
 
 def is_json(path: Path) -> bool:

@@ -73,7 +73,7 @@ class ColumnTable:
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         wanted = [name for name in self._light if columns is None or name in columns]
         for start, batch in self._guarded(self._batches(0, LISTED_ROWS, wanted)):
-            for index, row in enumerate(batch.to_pylist() if wanted else [{}] * batch.num_rows):
+            for index, row in enumerate(_values(batch) if wanted else [{}] * batch.num_rows):
                 yield start + index + 1, self._named(row)
 
     def row(self, number: int) -> dict[str, Any]:
@@ -87,7 +87,10 @@ class ColumnTable:
                 raise DataError(f"{self._path.name} has no row {number}")
             self._start, self._batch = found
             self._end = self._start + self._batch.num_rows
-        return self._named(self._batch.slice(index - self._start, 1).to_pylist()[0])
+        try:
+            return self._named(self._batch.slice(index - self._start, 1).to_pylist()[0])
+        except UnicodeDecodeError as error:
+            raise DataError(f"it holds text that is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
 
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
         """Batches of about `num_rows` rows with the index of their first row, from one that holds row `first` or comes
@@ -102,7 +105,7 @@ class ColumnTable:
             for start, batch in batches:
                 number = start + batch.num_rows + 1
                 yield start, batch
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{self._path.name}: row {number} can not be read ({_first_line(error)}); get the file again"
             ) from error
@@ -250,6 +253,17 @@ class TextTable:
                 raise DataError(
                     f"{self._path.name}:{number}: byte 0x{line[error.start]:02x} is not UTF-8; save the file as UTF-8"
                 ) from error
+
+
+def _values(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch; empty those with text that is not UTF-8, which Arrow does not look at."""
+    try:
+        found: list[dict[str, Any]] = batch.to_pylist()
+        return found
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [{}]
+        return [row for index in range(batch.num_rows) for row in _values(batch.slice(index, 1))]
 
 
 def _holds_bytes(kind: Any) -> bool:
