@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from phidata.loading import ConversationData, load
     from phidata.previewing import Page, preview
     from phidata.publishing import Publication, push
+    from phidata.repair import Repaired, fix
     from phidata.statistics import Statistics, stats
-    from phidata.validation import Report, validate
+    from phidata.validation import Report, TokenLimit, validate
     from phidata.verification import Verification, verify
 
 __version__ = "0.1.0"
@@ -42,14 +43,17 @@ __all__ = [
     "Page",
     "PhidataError",
     "Publication",
+    "Repaired",
     "Report",
     "Statistics",
+    "TokenLimit",
     "Turn",
     "UsageError",
     "Verification",
     "convert",
     "dedup",
     "export",
+    "fix",
     "load",
     "merge",
     "preview",
@@ -70,12 +74,15 @@ _LAZY = {
     "Merged": "phidata.curation",
     "Page": "phidata.previewing",
     "Publication": "phidata.publishing",
+    "Repaired": "phidata.repair",
     "Report": "phidata.validation",
     "Statistics": "phidata.statistics",
+    "TokenLimit": "phidata.validation",
     "Verification": "phidata.verification",
     "convert": "phidata.conversion",
     "dedup": "phidata.curation",
     "export": "phidata.exporting",
+    "fix": "phidata.repair",
     "load": "phidata.loading",
     "merge": "phidata.curation",
     "preview": "phidata.previewing",

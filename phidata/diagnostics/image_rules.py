@@ -16,6 +16,8 @@ ABSOLUTE_PATH = Rule(
     ),
     remedy=PATH_REMEDY,
     example="/home/ann/data/dog.jpg",
+    fixable="unsafe",
+    repair=("a path below the image folder becomes relative to it"),
 )
 PARENT_FOLDER = Rule(
     code="PHI302",
@@ -28,6 +30,8 @@ PARENT_FOLDER = Rule(
     ),
     remedy=PATH_REMEDY,
     example="../shared/dog.jpg",
+    fixable="unsafe",
+    repair=("the path is written without '..' where it stays in the image folder and the file is there"),
 )
 BACKSLASH = Rule(
     code="PHI303",
@@ -36,6 +40,11 @@ BACKSLASH = Rule(
     explanation="Windows joins names by backslashes; everywhere else a backslash is a part of the name.",
     remedy="join names by '/', which works on Windows too",
     example="train\\\\dog.jpg",
+    fixable="safe",
+    repair=(
+        "backslashes become slashes where a file of that name lies in the image folder; by --unsafe-fixes also where "
+        "none does"
+    ),
 )
 DRIVE_LETTER = Rule(
     code="PHI304",
@@ -77,6 +86,8 @@ PATH_FORM = Rule(
     ),
     remedy=PATH_REMEDY,
     example="./train//dog.jpg",
+    fixable="safe",
+    repair=("'.' names and doubled slashes are taken out, which names the same file"),
 )
 IMAGE_MISSING = Rule(
     code="PHI401",
@@ -98,6 +109,8 @@ LETTER_CASE = Rule(
         "accented letter. Windows and macOS open it all the same; Linux, archives and the hub do not."
     ),
     remedy="spell the path as the file is called",
+    fixable="safe",
+    repair=("the path is spelt as the file is called, where only one file can be meant"),
 )
 IMAGE_EMPTY = Rule(
     code="PHI403",

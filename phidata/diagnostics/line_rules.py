@@ -26,6 +26,8 @@ BYTE_ORDER_MARK = Rule(
         "editors write them when asked for 'UTF-8 with BOM'."
     ),
     remedy="save the file as UTF-8 without a byte order mark",
+    fixable="safe",
+    repair=("the three bytes are deleted"),
 )
 INVALID_UTF8 = Rule(
     code="PHI003",
@@ -58,6 +60,8 @@ BLANK_LINE = Rule(
         "newline that ends the last row is not a blank line."
     ),
     remedy="delete the line",
+    fixable="safe",
+    repair=("the line is deleted"),
 )
 CUT_SHORT = Rule(
     code="PHI006",
@@ -91,6 +95,8 @@ JSON_SYNTAX = Rule(
     ),
     remedy="correct the line; json.dumps writes it right",
     example="{'id': 'a'}",
+    fixable="unsafe",
+    repair=("a comma before a closing bracket is deleted; Python's True, False and None become true, false and null"),
 )
 SEVERAL_VALUES = Rule(
     code="PHI009",
@@ -99,6 +105,8 @@ SEVERAL_VALUES = Rule(
     explanation="Each line holds one JSON object and nothing after it. Two rows on one line lost the newline between.",
     remedy="put each row on a line of its own",
     example='{"id": "a", …} {"id": "b", …}',
+    fixable="unsafe",
+    repair=("a second row on the line gets a line of its own"),
 )
 BAD_ESCAPE = Rule(
     code="PHI010",
@@ -111,6 +119,8 @@ BAD_ESCAPE = Rule(
     ),
     remedy="double a backslash that is meant as one, and write characters as themselves",
     example='"images": ["train\\dog.jpg"]',
+    fixable="unsafe",
+    repair=("the backslash is doubled, so that it stands for itself; half a character is left alone"),
 )
 CONTROL_CHARACTER = Rule(
     code="PHI011",
@@ -121,6 +131,8 @@ CONTROL_CHARACTER = Rule(
         "module can be told to accept them, other readers refuse the line."
     ),
     remedy="write the character as an escape, a tab as `\\t`",
+    fixable="unsafe",
+    repair=("the character is written as an escape"),
 )
 DUPLICATE_KEY = Rule(
     code="PHI012",
@@ -133,6 +145,8 @@ DUPLICATE_KEY = Rule(
     ),
     remedy="keep one of the two; several images of a turn are one list",
     example='{"images": ["1.jpg"], "images": ["2.jpg"], "user": "…", "assistant": "…"}',
+    fixable="unsafe",
+    repair=("the last of them is kept, as most readers do"),
 )
 NOT_FINITE = Rule(
     code="PHI013",
@@ -144,6 +158,8 @@ NOT_FINITE = Rule(
     ),
     remedy="write null, or leave the key out",
     example='"metadata": {"score": NaN}',
+    fixable="unsafe",
+    repair=("NaN and Infinity become null; a number that is too large is left alone"),
 )
 NESTED_TOO_DEEP = Rule(
     code="PHI014",
@@ -172,4 +188,14 @@ ROW_COUNT = Rule(
         "number. Rows were lost, perhaps by a copy that was cut between two lines, or the file was edited afterwards."
     ),
     remedy="copy or convert the data again; after an edit on purpose, correct `written` in manifest.json",
+)
+SHARD_UNREADABLE = Rule(
+    code="PHI017",
+    name="shard-unreadable",
+    title="a shard that can not be read as conversations",
+    explanation=(
+        "A Parquet, Arrow or tar file is damaged, was cut short, or does not hold the columns or members of the "
+        "format. It is reported once, and the rest of the file is not checked."
+    ),
+    remedy="copy or make the file again; `phidata convert --from table` turns other tables into conversations",
 )

@@ -1,37 +1,46 @@
-"""Findings and their sum as text for people, as JSON lines, and as GitHub workflow commands."""
+"""Findings and their sum as text for people, as JSON lines, as GitHub workflow commands, and as SARIF."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import click
 
 from phidata.diagnostics.catalogue import RULES
 from phidata.diagnostics.excerpt import display_width, printable
 from phidata.diagnostics.record import Diagnostic, Summary
+from phidata.diagnostics.sarif import SARIF_END, sarif_begin, sarif_result
 
-Format = Literal["text", "json", "github"]
+Format = Literal["text", "json", "github", "sarif"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 COLORS = {"error": "red", "warning": "yellow"}
 
 
 class Renderer(NamedTuple):
-    """How one format writes a finding, and the sum at the end."""
+    """How one format writes a finding, and the sum at the end; what it begins with, and puts between findings."""
 
     diagnostic: Callable[[Diagnostic], str]
     summary: Callable[[Summary], str]
+    begin: str = ""
+    between: str = ""
 
 
 def renderer(format: Format, *, color: bool = False) -> Renderer:
     """The functions of one format. Text is coloured for a terminal when `color` is set."""
     style = click.style if color else _plain
-    write: Callable[[Diagnostic], str] = {
-        "text": lambda found: _text_diagnostic(found, style),
-        "json": _json_diagnostic,
-        "github": _github_diagnostic,
-    }[format]
-    return Renderer(lambda found: _encodable(write(found)), _json_summary if format == "json" else _text_summary)
+    if format == "sarif":
+        return Renderer(_written(sarif_result), lambda _: SARIF_END, begin=sarif_begin(), between=",")
+    if format == "json":
+        return Renderer(_written(_json_diagnostic), _json_summary)
+    if format == "github":
+        return Renderer(_written(_github_diagnostic), _text_summary)
+    return Renderer(_written(lambda found: _text_diagnostic(found, style)), _text_summary)
+
+
+def _written(write: Callable[[Diagnostic], str]) -> Callable[[Diagnostic], str]:
+    return lambda found: _encodable(write(found))
 
 
 def _encodable(text: str) -> str:
@@ -50,7 +59,7 @@ def _text_diagnostic(found: Diagnostic, style: Callable[..., str]) -> str:
     indent = " " * display_width(excerpt.text[: excerpt.start])
     marks = "^" * max(display_width(excerpt.text[excerpt.start : excerpt.end]), 1)
     bar = style("|", dim=True)
-    place = style(f"{printable(found.path)}:{found.line}:{found.column}:", bold=True)
+    place = style(f"{printable(found.path)}{_place(found)}:", bold=True)
     return "\n".join(
         (
             f"{place} {style(f'{found.severity} {found.code}', fg=tint, bold=True)}: {found.message}",
@@ -60,6 +69,10 @@ def _text_diagnostic(found: Diagnostic, style: Callable[..., str]) -> str:
             "",
         )
     )
+
+
+def _place(found: Diagnostic) -> str:
+    return f":{found.line}:{found.column}" if found.row is None else f": row {found.row}"
 
 
 def _text_summary(total: Summary) -> str:
@@ -73,10 +86,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def _json_diagnostic(found: Diagnostic) -> str:
-    fields = {"type": "diagnostic"} | {
-        name: getattr(found, name)
-        for name in ("code", "severity", "path", "line", "column", "pointer", "message", "help")
-    }
+    place = ("line", "column") if found.row is None else ("row",)
+    names = ("code", "severity", "path", *place, "pointer", "message", "help", "id", "fix")
+    fields = {"type": "diagnostic"} | {name: getattr(found, name) for name in names}
     return json.dumps(fields, ensure_ascii=False)
 
 
@@ -87,9 +99,11 @@ def _json_summary(total: Summary) -> str:
 def _github_diagnostic(found: Diagnostic) -> str:
     """One workflow command: the finding appears at its line in the pull request (GitHub Docs, "Workflow commands")."""
     title = f"{found.code} {RULES[found.code].name}"
-    properties = {"file": found.path, "line": found.line, "col": found.column, "title": title}
+    place = {"line": found.line, "col": found.column} if found.row is None else {}
+    properties = {"file": found.path, **place, "title": title}
     written = ",".join(f"{name}={_github_escaped(str(value), ':,')}" for name, value in properties.items())
-    return f"::{found.severity} {written}::{_github_escaped(f'{found.message}; {found.help}')}"
+    row = "" if found.row is None else f"row {found.row}: "
+    return f"::{found.severity} {written}::{_github_escaped(f'{row}{found.message}; {found.help}')}"
 
 
 def _github_escaped(text: str, also: str = "") -> str:

@@ -14,6 +14,12 @@ WRONG_TYPE = Rule(
     ),
     remedy="write the value as the type that the schema asks for",
     example='{"id": 17, "source": "s", "conversations": […]}',
+    fixable="safe",
+    repair=(
+        "by --fix an `id` that is a whole number becomes the same digits as a string, unless another row has that id; "
+        "by --unsafe-fixes a number in place of another string is put in quotes, a single string or turn becomes a "
+        "list of one, and null in place of `images` becomes an empty list"
+    ),
 )
 MISSING_KEY = Rule(
     code="PHI102",
@@ -25,6 +31,8 @@ MISSING_KEY = Rule(
     ),
     remedy="add the key",
     example='{"id": "a", "conversations": […]}',
+    fixable="unsafe",
+    repair=('a turn without `images` gets `"images": []`; other keys can not be guessed'),
 )
 UNKNOWN_KEY = Rule(
     code="PHI103",
@@ -36,6 +44,8 @@ UNKNOWN_KEY = Rule(
     ),
     remedy="correct the key, or move it into `metadata`",
     example='{"image": ["1.jpg"], "user": "…", "assistant": "…"}',
+    fixable="unsafe",
+    repair=("a key that is nearly one of the format's, such as `image`, is renamed to it where that one is missing"),
 )
 EMPTY_LIST = Rule(
     code="PHI104",
@@ -47,6 +57,8 @@ EMPTY_LIST = Rule(
     ),
     remedy="add an entry, or leave the row or the key out",
     example='{"id": "a", "source": "s", "conversations": []}',
+    fixable="unsafe",
+    repair=("an empty `answers` is deleted"),
 )
 EMPTY_STRING = Rule(
     code="PHI105",
@@ -58,6 +70,8 @@ EMPTY_STRING = Rule(
     ),
     remedy="fill it in, or leave the row or the entry out",
     example='{"id": "", "source": "s", "conversations": […]}',
+    fixable="unsafe",
+    repair=("an empty entry of `answers` is deleted, when others are left"),
 )
 DUPLICATE_ID = Rule(
     code="PHI201",
@@ -70,6 +84,11 @@ DUPLICATE_ID = Rule(
         "training data."
     ),
     remedy="give each row an id of its own, or delete the copy",
+    fixable="safe",
+    repair=(
+        "a row that is the copy of an earlier row of the same file, byte for byte, is deleted; other rows are left "
+        "alone"
+    ),
 )
 BLANK_TEXT = Rule(
     code="PHI202",
@@ -108,4 +127,6 @@ NUL_IN_TEXT = Rule(
     ),
     remedy="delete the character",
     example='{"images": [], "user": "Who?\\u0000", "assistant": "Nobody."}',
+    fixable="unsafe",
+    repair=("the escape is deleted"),
 )

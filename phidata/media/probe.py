@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -18,13 +19,15 @@ from phidata.media.signature import begins_like
 MAX_DECODED_PIXELS = 1 << 31  # in all frames together: a few kilobytes can claim thousands of large ones
 
 
-def probe(path: str, *, decode: bool) -> list[Defect]:
-    """Everything wrong with an image file that is there; with `decode` also what only decoding all its frames shows.
+def probe(source: str | bytes, *, decode: bool) -> list[Defect]:
+    """Everything wrong with an image file that is there, given as its path or its content; with `decode` also what only
+    decoding all its frames shows.
 
     A damaged or hostile file is a defect, never an exception.
     """
     try:
-        file = open(path, "rb")  # noqa: PTH123, SIM115 - closed below; a Path would cost more than the call
+        # Closed below; a Path would cost more than the call.
+        file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: PTH123, SIM115
     except OSError as error:
         return [unreadable(error)]
     with file, strict_pillow() as caught:

@@ -7,8 +7,10 @@ from phidata.validation.accept import accept
 from phidata.validation.inputs import Media
 from phidata.validation.report import Report, add_part, iter_parts, validate
 from phidata.validation.row import read_row
+from phidata.validation.token_count import TokenLimit
+from phidata.validation.trainers import Trainer
 
-__all__ = ["Media", "Report", "add_part", "check_line", "iter_parts", "validate"]
+__all__ = ["Media", "Report", "TokenLimit", "Trainer", "add_part", "check_line", "iter_parts", "validate"]
 
 
 def check_line(line: bytes, *, path: str = "<row>", number: int = 1) -> list[Diagnostic]:

@@ -39,6 +39,14 @@ class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(AcceptedRow).decode
 
 
+def decode_row(line: bytes) -> AcceptedRow | None:
+    """The row of a line that has the right shape, whatever else is wrong with it."""
+    try:
+        return _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 class Accepted(NamedTuple):
     """Clean rows, and how many turns and image paths they have."""
 

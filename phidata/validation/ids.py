@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from phidata.diagnostics import Diagnostic, row_rules
 from phidata.diagnostics.excerpt import quoted
-from phidata.validation.lines import LineRange, read_lines
 from phidata.validation.row import Row, find_row
 from phidata.validation.scan import Fault
+from phidata.validation.shards import RowRange
+from phidata.validation.task import Range, range_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,40 +25,45 @@ class IdIndex:
     def __init__(self, range_bytes: int) -> None:
         self._range_bytes = range_bytes
         self._hashes = array("q")
-        self._ranges: list[tuple[LineRange, int, int]] = []  # each with its first line's number, and place in _hashes
+        self._ranges: list[tuple[Range, int, int]] = []  # each with its first line's number, and place in _hashes
 
-    def add(self, ids: Sequence[str | None], lines: LineRange, first_line: int) -> None:
-        """Take in the ids of a range of a file, one for each of its lines."""
-        self._ranges.append((lines, first_line, len(self._hashes)))
+    def add(self, ids: Sequence[str | None], rows: Range, first_line: int) -> None:
+        """Take in the ids of a range of a file, one for each of its lines or rows."""
+        self._ranges.append((rows, first_line, len(self._hashes)))
         self._hashes.extend(map(hash, ids))
 
     def duplicates(self) -> Iterator[Diagnostic]:
         """A finding for each row whose id an earlier row has, in order."""
         if not self._hashes:
             return
-        first: dict[str, int] = {}  # by place in _hashes: a number takes less memory than a path and a line
+        first: dict[str, tuple[int, str, int]] = {}  # place in _hashes, path and hash of the text of the first row
         for place, row in self._suspects():
             assert row.id is not None
-            earlier = first.setdefault(row.id, place)
+            earlier, path, text = first.setdefault(row.id, (place, row.path, hash(row.text)))
             if earlier != place:
-                yield _duplicate(row, row.id, self._name(earlier, row.path))
+                is_copy = path == row.path and text == hash(row.text)
+                yield _duplicate(row, row.id, self._name(earlier, row.path), is_copy=is_copy)
 
     def _suspects(self) -> Iterator[tuple[int, Row]]:
         """The rows whose hash is not the only one of its kind, read again, each with its place in the data set."""
         suspected = _repeated(self._hashes)
         ends = [start for _, _, start in self._ranges[1:]] + [len(self._hashes)]
-        for (lines, first_line, start), end in zip(self._ranges, ends, strict=True):
+        for (rows, first_line, start), end in zip(self._ranges, ends, strict=True):
             indices = suspected[start:end].nonzero()[0].tolist()
             if indices:
-                read = read_lines(lines, self._range_bytes).lines
+                read = range_lines(rows, self._range_bytes)
+                in_shard = isinstance(rows, RowRange)
                 for index in indices:
-                    yield start + index, find_row(read[index], path=lines.path, number=first_line + index)
+                    number = first_line + index
+                    yield start + index, find_row(read[index], path=rows.path, number=number, in_shard=in_shard)
 
     def _name(self, place: int, path: str) -> str:
         """What a finding in the file `path` calls the row at a place."""
-        lines, first_line, start = self._ranges[bisect_right(self._ranges, place, key=lambda entry: entry[2]) - 1]
+        rows, first_line, start = self._ranges[bisect_right(self._ranges, place, key=lambda entry: entry[2]) - 1]
         number = first_line + place - start
-        return f"line {number}" if lines.path == path else f"{lines.path}:{number}"
+        if isinstance(rows, RowRange):
+            return f"row {number}" if rows.path == path else f"{rows.path}: row {number}"
+        return f"line {number}" if rows.path == path else f"{rows.path}:{number}"
 
 
 def _repeated(hashes: array[int]) -> npt.NDArray[np.bool_]:
@@ -71,7 +77,9 @@ def _repeated(hashes: array[int]) -> npt.NDArray[np.bool_]:
     return suspected
 
 
-def _duplicate(row: Row, id_: str, earlier: str) -> Diagnostic:
+def _duplicate(row: Row, id_: str, earlier: str, *, is_copy: bool) -> Diagnostic:
     start, end = row.scan.spans["id",]
     message = f"the id {quoted(id_)} is also that of {earlier}"
-    return row.diagnostic(Fault(rule=row_rules.DUPLICATE_ID, start=start, end=end, path=("id",), message=message))
+    help = "the rows are the same; delete the copy" if is_copy else ""
+    fault = Fault(rule=row_rules.DUPLICATE_ID, start=start, end=end, path=("id",), message=message, help=help)
+    return row.diagnostic(fault, fix="safe" if is_copy and not row.in_shard else None)

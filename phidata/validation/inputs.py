@@ -12,6 +12,7 @@ import msgspec
 
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import IMAGES, MANIFEST, open_folder
+from phidata.storage.shape import SUFFIXES
 
 Media = Literal["none", "exists", "header", "decode"]
 MEDIA: tuple[Media, ...] = get_args(Media)
@@ -19,12 +20,19 @@ MEDIA: tuple[Media, ...] = get_args(Media)
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One jsonl file and the folder below which its image paths start, both as a message names them; and how many rows
-    the manifest of its folder promises."""
+    """One file with rows, as a message names it; and how many rows the manifest of its folder promises.
+
+    `images` is the folder below which the image paths of a jsonl file start, named likewise; None for a shard.
+    """
 
     path: str
-    images: str
+    images: str | None
     num_rows: int | None = None
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether the file holds its images itself."""
+        return self.images is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +60,19 @@ class _Manifest(msgspec.Struct):
 def find_data(paths: Iterable[str | Path], images: str | Path | None) -> list[DataSet]:
     """The data sets behind the paths, in order; a file that is named twice is taken once.
 
-    Raises UsageError for a path that is neither a jsonl file nor a data folder or can not be read, DataError for a
-    data folder whose conversion has not finished or whose manifest is none.
+    Raises UsageError for a path that is neither a file nor a data folder or can not be read, and for an image folder
+    beside shards; DataError for a data folder whose conversion has not finished or whose manifest is none.
     """
     if images is not None and not Path(images).is_dir():
         raise UsageError(f"no image folder {images}; give --images the folder below which the image paths start")
     data_sets: list[DataSet] = []
     taken: set[Path] = set()
     for path in map(Path, paths):
-        num_rows = _promised_rows(path)
+        num_rows = {path / name: rows for name, rows in _promised_rows(path).items()}
         new = {file.resolve(): file for file in _files(path) if file.resolve() not in taken}
         taken.update(new)
         files = tuple(
-            DataFile(path=str(file), images=str(images or _image_root(file)), num_rows=num_rows.get(file.name))
+            DataFile(path=str(file), images=_image_root(file, images), num_rows=num_rows.get(file))
             for file in new.values()
         )
         if files:
@@ -74,7 +82,7 @@ def find_data(paths: Iterable[str | Path], images: str | Path | None) -> list[Da
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = list(open_folder(path).splits.values())
+        files = [file for split in open_folder(path).files.values() for file in split]
     elif path.is_file():
         files = [path]
     elif path.exists():
@@ -101,6 +109,12 @@ def _promised_rows(folder: Path) -> dict[str, int]:
     return {file.name: file.rows for split in splits.values() for file in split.files}
 
 
-def _image_root(file: Path) -> Path:
+def _image_root(file: Path, images: str | Path | None) -> str | None:
+    if file.suffix.removeprefix(".") in SUFFIXES.values():
+        if images is not None:
+            raise UsageError(f"{file} holds its images itself; leave out the image folder {images}")
+        return None
+    if images is not None:
+        return str(images)
     beside = file.parent / IMAGES
-    return beside if beside.is_dir() else file.parent
+    return str(beside if beside.is_dir() else file.parent)

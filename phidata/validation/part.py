@@ -1,17 +1,21 @@
-"""One range of a file checked: the fast path for what is clean, the slow path for the lines that are not."""
+"""One range of rows checked: the fast path for what is clean, the slow path for the rows that are not."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
-from phidata.validation.accept import Accepted, accept
-from phidata.validation.images import ImageChecks
+from phidata.validation.accept import Accepted, AcceptedRow, accept, decode_row
+from phidata.validation.checks import RowChecks
+from phidata.validation.concern import Concern
+from phidata.validation.images import RowImages
 from phidata.validation.inputs import DataFile, Media
-from phidata.validation.lines import MAX_LINE_BYTES, LineRange, Lines, read_lines
+from phidata.validation.lines import MAX_LINE_BYTES, Lines
 from phidata.validation.meaning import turns
 from phidata.validation.row import Row, find_row, line_diagnostic, read_row
-from phidata.validation.seen import Slots
 
 BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in the processor's cache
 
@@ -19,11 +23,12 @@ BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in th
 # processes have an even share.
 RANGE_BYTES: dict[Media, int] = {"none": 1 << 17, "exists": 1 << 17, "header": 1 << 16, "decode": 1 << 14}
 
-Task = tuple[DataFile, LineRange]
-
 
 class Part(msgspec.Struct, kw_only=True):
-    """What was found in some lines of a file; `ids` has an entry for each line, None where it has no id to be read."""
+    """What was found in some rows of a file; `ids` has an entry for each line, None where it has no id to be read.
+
+    `tokens` has the length of each row that was counted. `accepted` findings stand in a baseline, and not here.
+    """
 
     num_lines: int = 0
     rows: int = 0
@@ -31,66 +36,59 @@ class Part(msgspec.Struct, kw_only=True):
     images: int = 0
     ids: list[str | None] = []
     diagnostics: list[Diagnostic] = []
+    tokens: list[int] = []
+    accepted: int = 0
 
 
-class PartCheck:
-    """Checks ranges of files, one after the other; each process of a run has one of its own."""
+class RowsCheck:
+    """One walk over rows that are given as lines."""
 
-    def __init__(self, media: Media, slots: Slots) -> None:
-        self._media = media
-        self._slots = slots
-        self._images: dict[str, ImageChecks] = {}
-
-    def __call__(self, task: Task) -> Part:
-        """All that can be said about some lines without knowing others; line numbers count from their first."""
-        file, lines = task
-        read = read_lines(lines, RANGE_BYTES[self._media])
-        return _Pass(file.path, read, self._images_below(file.images)).run()
-
-    def _images_below(self, root: str) -> ImageChecks | None:
-        if self._media == "none":
-            return None
-        if root not in self._images:
-            self._images[root] = ImageChecks(root, self._media, self._slots)
-        return self._images[root]
-
-
-class _Pass:
-    """One walk over the lines of a range."""
-
-    def __init__(self, path: str, read: Lines, images: ImageChecks | None) -> None:
-        self.path = path
-        self.lines = read.lines
-        self.ended = read.ended
+    def __init__(
+        self,
+        file: DataFile,
+        lines: Sequence[bytes],
+        images: RowImages,
+        checks: RowChecks | None,
+        *,
+        first: int = 0,
+        in_shard: bool = False,
+    ) -> None:
+        self.file = file
+        self.lines = lines
+        self.ended = True
         self.images = images
-        self.part = Part(num_lines=len(read.lines))
-        if read.byte_order_mark:
-            message = "the file begins with a byte order mark, the bytes EF BB BF"
-            self.note(1, line_rules.BYTE_ORDER_MARK, message)
+        self.checks = checks
+        self.first = first  # the place of the first line in its range
+        self.in_shard = in_shard
+        self.part = Part(num_lines=len(lines))
 
     def run(self) -> Part:
-        num_lines = len(self.lines)
-        too_long = num_lines > 0 and len(self.lines[-1]) > MAX_LINE_BYTES
-        for start in range(0, num_lines - too_long, BLOCK_LINES):
-            block = self.lines[start : min(start + BLOCK_LINES, num_lines - too_long)]
+        """Check them all, many at a time where they are clean."""
+        for start in range(0, len(self.lines), BLOCK_LINES):
+            block = self.lines[start : start + BLOCK_LINES]
             if clean := accept(block):
                 self.accepted(clean, start)
             else:
                 for index in range(start, start + len(block)):
                     self.single(index)
-        if too_long:
-            self.part.rows += 1
-            self.part.ids.append(None)
-            self.note(num_lines, line_rules.LINE_TOO_LONG, "the line is longer than 16 MiB")
         return self.part
 
     def single(self, index: int) -> None:
+        """Check one line."""
         if clean := accept(self.lines[index : index + 1]):
             self.accepted(clean, index)
             return
-        ended = self.ended or index + 1 < len(self.lines)
-        row = read_row(self.lines[index], path=self.path, number=index + 1, ended=ended)
-        self.keep(row)
+        row = read_row(
+            self.lines[index],
+            path=self.file.path,
+            number=self.first + index + 1,
+            ended=self.ended or index + 1 < len(self.lines),
+            images=self.file.images,
+            in_shard=self.in_shard,
+        )
+        typed = decode_row(self.lines[index]) if self.checks else None
+        concerns = self.concerns([typed], index)[0] if typed else []
+        self.keep(row, index, concerns)
         self.part.rows += not row.is_blank
         self.part.ids.append(row.id)
         for _, turn in turns(row.scan.value):
@@ -99,19 +97,64 @@ class _Pass:
             self.part.images += len(images) if isinstance(images, list) else 0
 
     def accepted(self, clean: Accepted, start: int) -> None:
+        """Count rows in which no rule finds anything, and look at what is beyond the rules."""
         self.part.rows += len(clean.rows)
         self.part.turns += clean.num_turns
         self.part.images += clean.num_images
         self.part.ids += [row.id for row in clean.rows]
-        if self.images:
-            for index, row in enumerate(clean.rows, start):
-                if not all(self.images.is_sound(name) for turn in row.conversations for name in turn.images):
-                    self.keep(find_row(self.lines[index], path=self.path, number=index + 1))
+        concerns = self.concerns(clean.rows, start)
+        for index, row in enumerate(clean.rows, start):
+            own = concerns[index - start] if concerns else []
+            if own or not self.images.are_sound(self.first + index, row):
+                self.keep(self.found(index), index, own)
 
-    def keep(self, row: Row) -> None:
-        """Keep the findings of a row, those of its images included."""
-        self.part.diagnostics += row.diagnostics(self.images.faults(row.scan) if self.images else ())
+    def concerns(self, rows: Sequence[AcceptedRow], start: int) -> list[list[Concern]]:
+        """What the checks of whole rows say about rows that follow each other; empty when none is asked for."""
+        if not self.checks:
+            return []
+        places = {id(row): self.first + place for place, row in enumerate(rows, start)}
+        found = self.checks.look(rows, lambda row: self.images.sizes(places[id(row)], row))
+        self.part.tokens += found.tokens
+        return found.concerns
 
-    def note(self, number: int, rule: Rule, message: str) -> None:
-        line = self.lines[number - 1] if self.lines else b""
-        self.part.diagnostics.append(line_diagnostic(line, rule, message, path=self.path, number=number))
+    def found(self, index: int) -> Row:
+        return find_row(
+            self.lines[index],
+            path=self.file.path,
+            number=self.first + index + 1,
+            images=self.file.images,
+            in_shard=self.in_shard,
+        )
+
+    def keep(self, row: Row, index: int, concerns: Sequence[Concern]) -> None:
+        """Keep the findings of a row, those of its images and of the whole row included."""
+        more = [*self.images.faults(self.first + index, row.scan), *(concern.in_row(row) for concern in concerns)]
+        self.part.diagnostics += row.diagnostics(more)
+
+
+class LinesCheck(RowsCheck):
+    """One walk over the lines of a range of a file, with what can be wrong with a file of lines."""
+
+    def __init__(self, file: DataFile, read: Lines, images: RowImages, checks: RowChecks | None) -> None:
+        too_long = bool(read.lines) and len(read.lines[-1]) > MAX_LINE_BYTES
+        super().__init__(file, read.lines[:-1] if too_long else read.lines, images, checks)
+        self.ended = read.ended or too_long
+        self._first_line = read.lines[0] if read.lines else b""
+        self._long_line = read.lines[-1] if too_long else None
+        if read.byte_order_mark:
+            message = "the file begins with a byte order mark, the bytes EF BB BF"
+            self._note(1, self._first_line, line_rules.BYTE_ORDER_MARK, message, fix="safe")
+
+    def run(self) -> Part:
+        super().run()
+        if self._long_line is not None:
+            self.part.num_lines += 1
+            self.part.rows += 1
+            self.part.ids.append(None)
+            message = "the line is longer than 16 MiB"
+            self._note(self.part.num_lines, self._long_line, line_rules.LINE_TOO_LONG, message)
+        return self.part
+
+    def _note(self, number: int, line: bytes, rule: Rule, message: str, fix: Literal["safe"] | None = None) -> None:
+        found = line_diagnostic(line, rule, message, path=self.file.path, number=number, fix=fix)
+        self.part.diagnostics.append(found)

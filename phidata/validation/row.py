@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Literal
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
 from phidata.diagnostics.excerpt import cut_excerpt
+from phidata.validation.edits import Edit, Line, edit_for
 from phidata.validation.meaning import meaning_faults
 from phidata.validation.scan import Fault, Scan, scan
 from phidata.validation.shape import shape_faults
@@ -18,13 +21,18 @@ _SHOWN_BYTES = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a file, read with the place of each value."""
+    """One line of a file, or one row of a shard as its line would be, read with the place of each value.
+
+    `images` is the folder below which image paths start, where that is known.
+    """
 
     path: str
     number: int
     text: str
     scan: Scan
     faults: tuple[Fault, ...] = ()
+    images: str | None = None
+    in_shard: bool = False
 
     @property
     def id(self) -> str | None:
@@ -42,30 +50,50 @@ class Row:
         ordered = sorted((*self.faults, *more), key=lambda fault: (fault.start, fault.rule.code))
         return [self.diagnostic(fault) for fault in ordered]
 
-    def diagnostic(self, fault: Fault) -> Diagnostic:
-        """A fault at its place in the file."""
+    def edits(self, more: Iterable[Fault] = ()) -> list[tuple[Fault, Edit]]:
+        """What would repair the row, for each of its faults that has such a change."""
+        line = Line(text=self.text, scan=self.scan, images=self.images)
+        return [(fault, edit) for fault in (*self.faults, *more) if (edit := edit_for(fault, line))]
+
+    def diagnostic(self, fault: Fault, *, fix: Literal["safe", "unsafe"] | None = None) -> Diagnostic:
+        """A fault at its place in the file; `fix` where it is known to be repairable otherwise than by an edit."""
+        pointer = "".join(f"/{_escaped(part)}" for part in fault.path)
+        if not self.in_shard and (edit := edit_for(fault, Line(text=self.text, scan=self.scan, images=self.images))):
+            fix = "safe" if edit.safe else "unsafe"
         return Diagnostic(
             code=fault.rule.code,
             severity=fault.rule.severity,
             path=self.path,
             line=self.number,
             column=fault.start + 1,
-            pointer="".join(f"/{_escaped(part)}" for part in fault.path),
+            pointer=pointer,
             message=fault.message,
             help=fault.help or fault.rule.remedy,
             excerpt=cut_excerpt(self.text, fault.start, fault.end),
+            row=self.number if self.in_shard else None,
+            id=self.id,
+            fix=fix,
+            fingerprint=self._fingerprint(fault, pointer),
         )
 
+    def _fingerprint(self, fault: Fault, pointer: str) -> str:
+        """The same wherever the row stands in the file, as long as its id and the value stay what they are."""
+        about = (fault.rule.code, self.id or self.text, pointer, self.text[fault.start : fault.end])
+        text = "\0".join(about).encode("utf-8", "surrogatepass")
+        return blake2b(text, digest_size=8, usedforsecurity=False).hexdigest()
 
-def find_row(line: bytes, *, path: str, number: int) -> Row:
+
+def find_row(line: bytes, *, path: str, number: int, images: str | None = None, in_shard: bool = False) -> Row:
     """Read one line for the places of its values, without judging them."""
     text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-    return Row(path=path, number=number, text=text, scan=scan(text))
+    return Row(path=path, number=number, text=text, scan=scan(text), images=images, in_shard=in_shard)
 
 
-def read_row(line: bytes, *, path: str, number: int, ended: bool = True) -> Row:
+def read_row(
+    line: bytes, *, path: str, number: int, ended: bool = True, images: str | None = None, in_shard: bool = False
+) -> Row:
     """Read one line and find what is wrong with it. `ended` says whether a newline follows it in the file."""
-    row = find_row(line, path=path, number=number)
+    row = find_row(line, path=path, number=number, images=images, in_shard=in_shard)
     faults = list(_byte_faults(row.text))
     if not row.is_blank:
         faults += _row_faults(row.text, row.scan, ended=ended)
@@ -76,11 +104,13 @@ def read_row(line: bytes, *, path: str, number: int, ended: bool = True) -> Row:
     return replace(row, faults=tuple(faults))
 
 
-def line_diagnostic(line: bytes, rule: Rule, message: str, *, path: str, number: int) -> Diagnostic:
+def line_diagnostic(
+    line: bytes, rule: Rule, message: str, *, path: str, number: int, fix: Literal["safe"] | None = None
+) -> Diagnostic:
     """A finding about a line that is not read as a row."""
     text = line[:_SHOWN_BYTES].decode("utf-8", "surrogateescape")
     fault = Fault(rule=rule, start=0, end=0, path=(), message=message)
-    return Row(path=path, number=number, text=text, scan=Scan()).diagnostic(fault)
+    return Row(path=path, number=number, text=text, scan=Scan()).diagnostic(fault, fix=fix)
 
 
 def _row_faults(text: str, result: Scan, *, ended: bool) -> Iterator[Fault]:

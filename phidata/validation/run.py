@@ -7,34 +7,52 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from phidata.errors import DataError
+from phidata.validation.checks import Checks
 from phidata.validation.ids import IdIndex
-from phidata.validation.inputs import DataFile, DataSet, Media
+from phidata.validation.inputs import DataFile, DataSet
 from phidata.validation.lines import line_ranges
 from phidata.validation.part import RANGE_BYTES, Part
+from phidata.validation.shards import open_shard, unreadable_shard
 from phidata.validation.whole import not_json_lines, row_count_diagnostics
 from phidata.validation.workers import CheckTasks, task_checks
 
 
-def run_checks(data_sets: list[DataSet], *, media: Media, jobs: int) -> Iterator[Part]:
+def run_checks(data_sets: list[DataSet], checks: Checks, *, jobs: int) -> Iterator[Part]:
     """The parts of all files in order, with line numbers that count from the start of each file.
 
     The rows of a data set whose ids stand twice come as a part of their own, behind its last file.
     """
-    with task_checks(media, _useful_jobs(data_sets, jobs, RANGE_BYTES[media])) as check:
+    range_bytes = RANGE_BYTES[checks.media]
+    with task_checks(checks, _useful_jobs(data_sets, jobs, range_bytes)) as check:
         for data_set in data_sets:
-            ids = IdIndex(RANGE_BYTES[media])
+            ids = IdIndex(range_bytes)
             for file in data_set.files:
-                yield from _file_parts(file, ids, media, check)
+                yield from (_shard_parts if file.is_shard else _file_parts)(file, ids, range_bytes, check)
             for duplicate in ids.duplicates():
                 yield Part(diagnostics=[duplicate])
 
 
-def _file_parts(file: DataFile, ids: IdIndex, media: Media, check: CheckTasks) -> Iterator[Part]:
+def _shard_parts(file: DataFile, ids: IdIndex, range_bytes: int, check: CheckTasks) -> Iterator[Part]:  # noqa: ARG001
+    try:
+        ranges = list(open_shard(file.path).ranges())
+    except DataError as error:
+        yield Part(diagnostics=[unreadable_shard(file.path, error)])
+        return
+    num_rows = 0
+    for (_, rows), part in check((file, rows) for rows in ranges):
+        ids.add(part.ids, rows, first_line=num_rows + 1)
+        num_rows += part.num_lines
+        yield part
+    yield Part(diagnostics=row_count_diagnostics(file, num_rows, num_rows))
+
+
+def _file_parts(file: DataFile, ids: IdIndex, range_bytes: int, check: CheckTasks) -> Iterator[Part]:
     if unreadable := not_json_lines(file.path):
         yield Part(diagnostics=[unreadable])
         return
     num_lines = num_rows = 0
-    tasks = ((file, lines) for lines in line_ranges(file.path, RANGE_BYTES[media]))
+    tasks = ((file, lines) for lines in line_ranges(file.path, range_bytes))
     for (_, lines), part in check(tasks):
         ids.add(part.ids, lines, first_line=num_lines + 1)
         part.diagnostics = [replace(found, line=found.line + num_lines) for found in part.diagnostics]

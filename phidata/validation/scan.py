@@ -15,6 +15,7 @@ from phidata.diagnostics import Rule, line_rules
 from phidata.diagnostics.excerpt import quoted
 
 MAX_DEPTH = 64
+DELETE_COMMA = "delete the comma"
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
@@ -60,13 +61,15 @@ class Scan:
     """One line, read as far as it can be read.
 
     `spans` and `keys` say where each value, and each key of an object, stands in the text, except for what is inside
-    the row's metadata; where a key stands twice they and `value` have the last. `value` is only whole when `complete`
-    is set. `cut_short` means that the text is the beginning of something right.
+    the row's metadata; where a key stands twice they and `value` have the last, and `repeated` tells by the start of a
+    later key where the member before it stands. `value` is only whole when `complete` is set. `cut_short` means that
+    the text is the beginning of something right.
     """
 
     value: Any = None
     spans: dict[Path, Span] = field(default_factory=dict)
     keys: dict[Path, Span] = field(default_factory=dict)
+    repeated: dict[int, Span] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     complete: bool = False
     cut_short: bool = False
@@ -116,7 +119,8 @@ class _Scanner:
     def object(self, start: int, path: Path) -> tuple[dict[str, Any], int]:
         self.check_depth(start, path)
         members: dict[str, Any] = {}
-        starts: dict[str, int] = {}
+        spans: dict[str, Span] = {}
+        firsts: dict[str, int] = {}
         position = self.space(start + 1)
         if self.text.startswith("}", position):
             return members, position + 1
@@ -126,17 +130,17 @@ class _Scanner:
             key, key_end = self.string(position, path)
             member = (*path, key)
             if key in members:
-                message = (
-                    f"the key {quoted(key)} stands more than once in one object, first at column {starts[key] + 1}"
-                )
+                self.result.repeated[position] = spans[key]
+                first = firsts.setdefault(key, spans[key][0])
+                message = f"the key {quoted(key)} stands more than once in one object, first at column {first + 1}"
                 self.fault(line_rules.DUPLICATE_KEY, position, key_end, member, message)
-            starts.setdefault(key, position)
             if path[:1] != _FREE:
                 self.result.keys[member] = (position, key_end)
             colon = self.space(key_end)
             if not self.text.startswith(":", colon):
                 raise self.unexpected(colon, member, "':' after the key")
             members[key], end = self.value(self.space(colon + 1), member)
+            spans[key] = (position, end)
             position, closed = self.next_entry(self.space(end), path, "}")
             if closed:
                 return members, position
@@ -162,9 +166,7 @@ class _Scanner:
             raise self.unexpected(position, path, f"',' or '{bracket}'")
         following = self.space(position + 1)
         if self.text.startswith(bracket, following):
-            raise self.broken(
-                position, position + 1, path, f"a comma before the closing '{bracket}'", "delete the comma"
-            )
+            raise self.broken(position, position + 1, path, f"a comma before the closing '{bracket}'", DELETE_COMMA)
         return following, False
 
     def string(self, start: int, path: Path) -> tuple[str, int]:

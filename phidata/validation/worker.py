@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import sys
 from multiprocessing.connection import Connection
-from typing import cast
 
-from phidata.validation.inputs import Media
-from phidata.validation.part import PartCheck
 from phidata.validation.seen import shared_slots
+from phidata.validation.task import PartCheck
 
 
 def main() -> None:
     """Serve the parent at the other end of the pipe that the last argument names."""
-    media, slots, connection = sys.argv[-3:]
-    check = PartCheck(cast("Media", media), shared_slots(int(slots)))
+    slots, connection = sys.argv[-2:]
     with Connection(int(connection)) as parent:
         try:
+            check = PartCheck(parent.recv(), shared_slots(int(slots)))
             while True:
                 parent.send(check(parent.recv()))
         except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from typing import BinaryIO
 
 from phidata.errors import PhidataError
-from phidata.validation.inputs import Media
-from phidata.validation.part import Part, PartCheck, Task
+from phidata.validation.checks import Checks
+from phidata.validation.part import Part
 from phidata.validation.seen import local_slots, slots_file
+from phidata.validation.task import PartCheck, Task
 from phidata.workers import start_worker
 
 Results = Iterator[tuple[Task, Part]]
@@ -22,16 +23,16 @@ _AHEAD = 3  # tasks given to a worker before its first result is taken; more wou
 
 
 @contextmanager
-def task_checks(media: Media, jobs: int) -> Iterator[CheckTasks]:
+def task_checks(checks: Checks, jobs: int) -> Iterator[CheckTasks]:
     """A function that checks ranges of files: here for one job, else in that many worker processes."""
     if jobs == 1:
-        check = PartCheck(media, local_slots())
+        check = PartCheck(checks, local_slots())
         yield lambda tasks: ((task, check(task)) for task in tasks)
         return
     workers: list[Worker] = []
     with slots_file() as slots:
         try:
-            workers.extend(Worker(media, slots) for _ in range(jobs))
+            workers.extend(Worker(checks, slots) for _ in range(jobs))
             yield lambda tasks: _in_order(workers, tasks)
         finally:
             for worker in workers:
@@ -53,12 +54,13 @@ def _in_order(workers: list[Worker], tasks: Iterable[Task]) -> Results:
 class Worker:
     """One process, which answers its tasks in their order."""
 
-    def __init__(self, media: Media, slots: BinaryIO) -> None:
+    def __init__(self, checks: Checks, slots: BinaryIO) -> None:
         number = slots.fileno()
-        self._process, self._connection = start_worker("phidata.validation.worker", media, str(number), files=[number])
+        self._process, self._connection = start_worker("phidata.validation.worker", str(number), files=[number])
+        self._send(checks)
 
     def give(self, task: Task) -> None:
-        self._connection.send(task)
+        self._send(task)
 
     def take(self) -> Part:
         """The result of its earliest task. Raises PhidataError when the process has died."""
@@ -67,6 +69,10 @@ class Worker:
         except (EOFError, OSError) as error:
             raise PhidataError(f"a checking process died{self._cause()}; use fewer jobs") from error
         return part
+
+    def _send(self, message: Checks | Task) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died: `take` says so
+            self._connection.send(message)
 
     def kill(self) -> None:
         self._process.kill()
