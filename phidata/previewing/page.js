@@ -40,7 +40,7 @@ function large(row, image) {
 }
 
 // Characters that are not seen, or that turn the text around them.
-const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 function el(tag, className, ...children) {
   const node = document.createElement(tag);

@@ -153,7 +153,7 @@ def test_hostile_text_is_text(calm: Browser, alone: Path) -> None:
     calm.open(alone)
     calm.press("j", "j", "Enter")
     assert calm.run(TITLE) == HOSTILE_ID
-    shown = HOSTILE.replace("\u2028", "U+2028").replace("\u202e", "U+202E")
+    shown = HOSTILE.replace("\u2028", "U+2028").replace("\u202e", "U+202E").replace("\u200f", "U+200F")
     assert (
         calm.run("[...document.querySelectorAll('#detail .say .text')].map((text) => text.textContent)") == [shown] * 2
     )
