@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
-import msgspec
-
-from phidata.console import Progress, progress
+from phidata.console import progress
 from phidata.diagnostics import Diagnostic
-from phidata.errors import DataError, UsageError
+from phidata.errors import UsageError
+from phidata.loading import load, open_folder
 from phidata.previewing.choice import Place, draw, places_of
 from phidata.statistics import open_splits
-from phidata.validation import Media, check_line, iter_parts
+from phidata.validation import Media, iter_parts
 
 
 class ShownData:
@@ -53,23 +52,23 @@ class ShownData:
 
     def _check(self) -> Iterator[tuple[Place, Diagnostic]]:
         """Every finding about a row. The whole data set is looked at, since ids have to be unique in all of it."""
+        first_rows = self._first_rows()
         with progress(self.num_rows, "checking") as bar:
-            yield from self._check_lines(bar) if self.shape == "images-jsonl" else self._check_shards(bar)
+            for part in iter_parts(self.path, images=self._images, media=self._media):
+                for diagnostic in part.diagnostics:
+                    if first := first_rows.get(diagnostic.path):
+                        yield Place(first.split, first.number + diagnostic.line - 1), diagnostic
+                bar.update(part.rows)
 
-    def _check_lines(self, bar: Progress) -> Iterator[tuple[Place, Diagnostic]]:
-        named = {str(data.path): split for split, data in self.splits.items()}
-        for part in iter_parts(self.path, images=self._images, media=self._media):
-            for diagnostic in part.diagnostics:
-                if (split := named.get(diagnostic.path)) is not None:
-                    yield Place(split, diagnostic.line - 1), diagnostic
-            bar.update(part.rows)
-
-    def _check_shards(self, bar: Progress) -> Iterator[tuple[Place, Diagnostic]]:
-        """A row of a shard that can be read at all is checked as the line that it would be in a jsonl file."""
-        for split, data in self.splits.items():
-            for number in range(len(data)):
-                with suppress(DataError):
-                    line = msgspec.json.encode(data[number])
-                    for diagnostic in check_line(line, path=str(data.path), number=number + 1):
-                        yield Place(split, number), diagnostic
-                bar.update()
+    def _first_rows(self) -> dict[str, Place]:
+        """Where the rows of each file begin, by the file's name in findings."""
+        if self.path.is_file():
+            return {str(self.path): Place(split, 0) for split in self.splits}
+        folder = open_folder(self.path)
+        begin: dict[str, Place] = {}
+        for split in self.splits:
+            files = folder.files[split]
+            counts = folder.counts.get(split) or [len(load(file)) for file in files[:-1]]
+            for file, number in zip(files, accumulate(counts, initial=0), strict=False):
+                begin[str(file)] = Place(split, number)
+        return begin

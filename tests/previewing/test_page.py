@@ -139,6 +139,28 @@ def test_every_shape_is_shown(shape: Shape, tmp_path: Path) -> None:
     assert ("large-0" in Scripts(page.path).data) is (shape != "images-jsonl")
 
 
+@pytest.mark.parametrize("manifest", [True, False])
+def test_findings_are_at_their_row_in_the_later_shards(tmp_path: Path, manifest: bool) -> None:
+    rows = [
+        row(f"r{number}", turn([], f"Question {number}" + "<|end|>" * (number in (4, 7)), "Yes."))
+        for number in range(9)
+    ]
+    conversations = phidata.load(write_folder(tmp_path / "from", {"train": rows}, {}))
+    with DatasetWriter(
+        tmp_path / "to", name="odd", converter="test", versions={}, splits=("train",), shape="parquet", shard_bytes=1
+    ) as writer:
+        for conversation in conversations:
+            writer.add("train", conversation, ())
+        writer.finish()
+    assert len(list((tmp_path / "to" / "data").iterdir())) > 2
+    if not manifest:
+        (tmp_path / "to" / "manifest.json").unlink()
+    page = phidata.preview(tmp_path / "to", tmp_path / "page.html")
+    assert [entry["id"] for entry in rows_on(page.path) if "findings" in entry] == ["r4", "r7"]
+    page = phidata.preview(tmp_path / "to", tmp_path / "page.html", only=["PHI203"])
+    assert [entry["id"] for entry in rows_on(page.path)] == ["r4", "r7"]
+
+
 def test_a_sample_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     rows = [row(f"r{number:03}", turn([], "What?", "That.")) for number in range(200)]
     folder = write_folder(tmp_path / "many", {"train": rows[:150], "val": rows[150:]}, {})

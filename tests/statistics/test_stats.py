@@ -14,12 +14,13 @@ from PIL import Image
 import phidata
 from phidata.cli import main
 from phidata.media.pillow import FORMATS
-from phidata.statistics import RowTokens, row_tokens
+from phidata.statistics import RowTokens
 from phidata.statistics.headers import ImageHeader, plain_header, read_header
 from phidata.statistics.summary import Loss, Share
 from phidata.statistics.tables import text_tables
 from phidata.statistics.tally import Entry
 from phidata.storage.shape import SHAPES, Shape
+from phidata.validation.token_count import TokenLimit
 from tests.statistics.conftest import MakeFolder, picture
 
 FACTS = Path(os.environ.get("PHIDATA_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "image_facts.jsonl"
@@ -205,7 +206,7 @@ def test_what_can_not_be_counted_is_refused_in_a_sentence(
 
 
 def test_without_a_tokenizer_texts_are_estimated(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_tokens, "_tokenizer", lambda: None)
+    monkeypatch.setattr(TokenLimit, "is_exact", False)
     found = phidata.stats(make_folder("images-jsonl"))
     assert not found.token_basis.exact
     assert text_tables(found).splitlines()[-1] == (
