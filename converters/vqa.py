@@ -119,7 +119,10 @@ class Vqa:
         templates.check(prompt, ("question",), "--prompt")
         given = _annotations(root) if name == "vqav2" else {}
         finder = ImageFinder(root)
-        for row in files.record_rows(root, listed, id="question_id", under=layout.under, members=layout.members):
+        records = files.record_rows(root, listed, id="question_id", under=layout.under, members=layout.members)
+        if name == "scienceqa":  # whose one file has all splits
+            records = iter(sorted(records, key=lambda row: files.split_rank(str(row.record.get("split")))))
+        for row in records:
             answered = replace(row, record={**row.record, "answers": given[row.id]}) if row.id in given else row
             yield from question_rows(answered, READ[name], finder, prompt)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from phidata.conversion.converter import Skip
-from phidata.conversion.files import SPLITS
+from phidata.conversion.files import SPLITS, split_rank
 from phidata.conversion.layouts import LabelledFile
 from phidata.errors import UsageError
 from phidata.storage.source import Root
@@ -61,10 +61,8 @@ def _split(parts: Parts, top: Parts, *, in_splits: bool) -> str | None:
 
 
 def _rank(split: str | None) -> tuple[int, str]:
-    """Train, validation, test, then others by name; last what is in no split."""
-    if split is None:
-        return len(SPLITS) + 1, ""
-    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
+    """As `split_rank`; last what is in no split."""
+    return (len(SPLITS) + 1, "") if split is None else split_rank(split)
 
 
 def _why_not(parts: Parts, suffixes: Sequence[str], kind: str) -> str | None:

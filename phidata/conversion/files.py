@@ -48,7 +48,12 @@ def stem_split(file: str) -> str:
 
 def by_split(files: Iterable[str]) -> list[str]:
     """The files in the order of their splits: train, validation, test, then others by name."""
-    return sorted(files, key=lambda file: (_rank(split_of(file)), split_of(file), file))
+    return sorted(files, key=lambda file: (split_rank(split_of(file)), file))
+
+
+def split_rank(split: str) -> tuple[int, str]:
+    """Where a split stands among others: train, validation, test, then others by name."""
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,10 +280,6 @@ def _keys_inside(path: Path, _size: int, _changed: int, under: str | None, membe
         return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ()
-
-
-def _rank(split: str) -> int:
-    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 
 def _either(layouts: Iterable[Sequence[str]]) -> str:

@@ -81,8 +81,8 @@ def test_a_set_is_recognised_and_its_best_answer_comes_first(tmp_path: Path, mak
 def test_choices_are_lettered(tmp_path: Path) -> None:
     both = {"choices": ["solid", "gas"], "answer": 1, "hint": "Look.", "question": "What is air?"}
     problems = {
-        "17": {**both, "image": "image.png", "split": "train"},
         "18": {**both, "hint": "", "image": None, "split": "test"},
+        "17": {**both, "image": "image.png", "split": "train"},
     }
     write(tmp_path / "problems.json", problems)
     write(tmp_path / "images" / "train" / "17" / "image.png", KITCHEN)
