@@ -73,7 +73,8 @@ def chat_rows(
     """The records of those files that hold conversations, split by split; a file that holds none is skipped.
 
     `misfit` says why the first record of a file is of another format than the `expected` one, when it is: by default
-    `messages_misfit`. Raises UsageError when no file is left, naming the reason for the first.
+    `messages_misfit`. Raises UsageError when no file is left, naming the reason for the first, and DataError for one
+    that can not be read.
     """
     fitting: list[tuple[str, ChatFile]] = []
     others: list[Skip] = []
@@ -136,19 +137,21 @@ def messages_misfit(record: Mapping[str, Any], layout: ChatLayout) -> str | None
 
 
 def _look_at(root: Root, file: ChatFile, misfit: Misfit) -> tuple[str | None, bool]:
-    """Why a file holds no conversations, by its first records; and whether phidata exported it."""
-    problem = "it is empty"
+    """Why a file holds no conversations, by its first record; and whether phidata exported it.
+
+    Raises DataError for a file that can not be read, or begins with lines that are no records.
+    """
+    entries = list(islice(json_objects(root.path / file.file), 3))
+    if not entries:
+        return "it is empty", False
+    entry = next((entry for entry in entries if entry.problem is None), None)
+    if entry is None:
+        raise DataError(f"{file.file}:{entries[0].line}: {entries[0].problem}")
     try:
-        for entry in islice(json_objects(root.path / file.file), 3):
-            if entry.problem is None:
-                check_supported(entry.value)
-                return misfit(entry.value, file.layout), isinstance(entry.value.get(KEPT), str)
-            problem = entry.problem
+        check_supported(entry.value)
     except DataError as error:
-        problem = str(error)
-    except OSError as error:
-        problem = f"it can not be read ({error.strerror})"
-    return problem, False
+        return str(error), False
+    return misfit(entry.value, file.layout), isinstance(entry.value.get(KEPT), str)
 
 
 def _rows(root: Root, fitting: Sequence[tuple[str, ChatFile]], others: Sequence[Skip]) -> Iterator[ChatRow | Skip]:

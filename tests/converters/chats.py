@@ -23,14 +23,12 @@ def write_images(folder: Path) -> None:
         Image.new("RGB", (8, 6), colour).save(path)
 
 
-def converted(
-    name: str, source: Path, *, images: Path | None = None, keep_bytes: bool = True, **settings: Any
-) -> list[Any]:
+def converted(name: str, source: Path, **settings: Any) -> list[Any]:
     """What a converter makes of each row: its line, decoded, without id and source; or why it failed or was skipped."""
     converter = find_converter(name)
-    with opened(find_source(source, ()), source / "unpacked", images=images) as root:
+    with opened(find_source(source, ()), source / "unpacked") as root:
         rows = list(converter.rows(root, full_settings(converter.about, settings)))
-        job = Job(converter=name, root=root, images=source, options=Options(keep_bytes=keep_bytes, num_frames=2))
+        job = Job(converter=name, root=root, images=source, options=Options(keep_bytes=True, num_frames=2))
         return [_outcome(row, job) for row in rows]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 
 from .chats import convert_records, converted, listed, write_images
 
@@ -198,7 +198,6 @@ def test_a_line_that_is_no_record_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.json", '[{"id": 1', "a.json: a.json is not JSON to its end"),
         ("a.json", "", "a.json: it is empty"),
         ("a.json", "[]", "a.json: it is empty"),
         ("a.csv", "a,b\n", "it has no .json or .jsonl file"),
@@ -215,3 +214,20 @@ def test_what_is_no_llava_data_is_refused_before_the_first_row(
     with pytest.raises(UsageError) as error:
         converted("llava", tmp_path)
     assert str(error.value).startswith(f"{tmp_path} holds no LLaVA conversations; {reason}")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'[{"conversations": [', "b.json is not JSON to its end ("),
+        ("[]".encode("utf-16"), "b.json is UTF-16, where UTF-8 is expected; save it as UTF-8"),
+        (b"hello\n", "b.json:1: it is not JSON ("),
+        (b"[1, 2]", "b.json:1: it is the number 1, where an object is expected; mend the file"),
+    ],
+)
+def test_a_file_that_can_not_be_read_stops_all(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([record("1", "1")]))
+    (tmp_path / "b.json").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        converted("llava", tmp_path)
+    assert str(error.value).startswith(reason)
