@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from phidata.cli import main
+from phidata.commands import export
 from phidata.conversion.tags import lift_tags
 from phidata.exporting.run import IMAGES, TARGETS
 
@@ -40,6 +41,7 @@ def test_the_example_prints_and_writes_what_the_page_shows(
 
 
 def test_the_formats_and_ways_of_the_page_are_those_there_are() -> None:
+    assert export.TARGETS == TARGETS
     assert f"phidata export DIR --to {'|'.join(TARGETS)} --out OUT" in PAGE
     table = PAGE.split("| `--images` | |\n")[1].split("\n\n")[0]
     assert tuple(re.findall(r"^\| (\w+) \|", table, re.MULTILINE)) == IMAGES
