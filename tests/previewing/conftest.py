@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.previewing.browser import Browser, find_browser, running_browser
+from .browser import Browser, find_browser, running_browser
 
-HOSTILE = '</script><script>window.hacked = 1</script><!-- <img src=x onerror="window.hacked = 2"> \u2028 \u202e \u200f &amp;'
+HOSTILE = (
+    '</script><script>window.hacked = 1</script><!-- <img src=x onerror="window.hacked = 2"> \u2028 \u202e \u200f &amp;'
+)
 HOSTILE_ID = "\"'><script>window.hacked = 3</script>"
 
 Row = dict[str, Any]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import phidata
-from tests.previewing.browser import Browser
-from tests.previewing.conftest import HOSTILE, HOSTILE_ID, IMAGES, row, turn, write_folder
+
+from .browser import Browser
+from .conftest import HOSTILE, HOSTILE_ID, IMAGES, row, turn, write_folder
 
 CARDS = "[...document.querySelectorAll('.card .id')].map((card) => card.textContent)"
 COUNT = "document.getElementById('count').textContent"

@@ -21,7 +21,8 @@ from phidata.previewing.choice import Place, draw, places_of
 from phidata.previewing.thumbnails import choose_sides
 from phidata.storage.shape import SHAPES, Shape
 from phidata.storage.writer import DatasetWriter
-from tests.previewing.conftest import HOSTILE, HOSTILE_ID, IMAGES, TRAIN, VAL, picture, row, turn, write_folder
+
+from .conftest import HOSTILE, HOSTILE_ID, IMAGES, TRAIN, VAL, picture, row, turn, write_folder
 
 
 class Scripts(HTMLParser):

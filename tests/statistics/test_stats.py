@@ -21,7 +21,8 @@ from phidata.statistics.tables import text_tables
 from phidata.statistics.tally import Entry
 from phidata.storage.shape import SHAPES, Shape
 from phidata.validation.token_count import TokenLimit
-from tests.statistics.conftest import MakeFolder, picture
+
+from .conftest import MakeFolder, picture
 
 FACTS = Path(os.environ.get("PHIDATA_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "image_facts.jsonl"
 
