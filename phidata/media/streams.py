@@ -17,7 +17,7 @@ from phidata.media.whole import VideoError
 def open_container(path: Path) -> InputContainer:
     """Open a file for reading. Raises VideoError when it is no video container."""
     try:
-        return av.open(path)
+        return av.open(path, metadata_errors="replace")  # titles are in any encoding
     except FFmpegError as error:
         raise VideoError(f"it can not be opened as a video ({error.strerror})") from error
 

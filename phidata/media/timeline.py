@@ -12,6 +12,8 @@ import msgspec
 from phidata.errors import UsageError
 from phidata.media.whole import VideoError
 
+MAX_TAKEN = 100_000  # frames of one video by the clock: broken times can say that a frame is shown for a million years
+
 
 class FramePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which frames of a video are taken, by exactly one of three rules.
@@ -91,6 +93,8 @@ class Timeline:
     def _shown_at(self, every: Fraction) -> Iterator[int]:
         starts, tick, end = self._clock()
         seconds = (end - starts[0]) * tick
+        if seconds > MAX_TAKEN * every:
+            raise VideoError(f"its times say that it lasts {float(seconds):,.0f} s: too long for {MAX_TAKEN:,} frames")
         for time in takewhile(lambda time: time < seconds, (k * every for k in count())):
             yield bisect_right(starts, starts[0] + time / tick) - 1
 

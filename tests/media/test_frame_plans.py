@@ -85,6 +85,11 @@ def test_without_times_and_rate_only_numbers_help() -> None:
         nothing.indices(FramePlan(keyframes=True))
 
 
+def test_times_that_no_video_has_are_refused() -> None:
+    with pytest.raises(VideoError, match=r"^its times say that it lasts 2,000,000 s: too long for 100,000 frames$"):
+        timeline(0, 1_000_000_000).indices(FramePlan(fps=1))
+
+
 def test_the_facts_of_a_clip() -> None:
     assert facts(KEY_EACH_12, FramePlan(num_frames=4)) == FrameFacts(
         num_decoded=104, seconds=4.16, indices=(0, 26, 52, 78)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from phidata import UsageError
-from phidata.media.video import VideoError, frame_indices, sample_frames
+from phidata.media.video import FramePlan, VideoError, frame_indices, sample_frames
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = Path(__file__).parent / "videos"
@@ -48,6 +50,7 @@ def read_facts(file: Path, folder: Path, name: str) -> list[Any]:
 
 
 SMALL = read_facts(VIDEOS / "facts.jsonl", VIDEOS, "file")
+SHORT = [path for path in sorted(VIDEOS.glob("*.*")) if path.stat().st_size < 40_000 and "facts" not in path.name]
 EVERY = read_facts(ALL_DATA / "video_facts.jsonl", ALL_DATA, "path")
 
 
@@ -158,6 +161,28 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd.avi").write_bytes(content)
     with pytest.raises(VideoError):
         sample(tmp_path / "odd.avi")
+
+
+def test_titles_in_any_encoding_do_no_harm(tmp_path: Path) -> None:
+    latin = (VIDEOS / "metadata.mp4").read_bytes().replace(b"Album", b"Alb\xfcm")
+    (tmp_path / "latin.mp4").write_bytes(latin)
+    assert sample(tmp_path / "latin.mp4", 1)[0].size == (320, 240)
+
+
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.name)
+def test_broken_bytes_are_frames_or_a_sentence(tmp_path: Path, path: Path) -> None:
+    chance = random.Random(path.name)
+    plans = (FramePlan(num_frames=2), FramePlan(fps=1), FramePlan(keyframes=True))
+    for number in range(6):
+        data = bytearray(path.read_bytes())
+        for _ in range(chance.choice([1, 5, 30])):
+            data[chance.randrange(min(len(data), chance.choice([1500, len(data)])))] = chance.randrange(256)
+        (tmp_path / path.name).write_bytes(data)
+        with suppress(VideoError):
+            frames = sample_frames(
+                tmp_path / path.name, plans[number % 3], decoder="pyav", keep=lambda image: image.size
+            )
+            assert frames
 
 
 def damaged(clip: Path, at: float, tmp_path: Path) -> Path:
