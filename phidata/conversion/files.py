@@ -34,7 +34,8 @@ def split_of(file: str) -> str:
     Else that of the nearest folder that is called like a split, else `train`.
     """
     *folders, name = PurePosixPath(file).parts
-    if shard := _SHARD.match(name):
+    shard = _SHARD.match(name)
+    if shard and shard[1] != "data":  # as `datasets` calls what it saves to disk, in a folder for each split
         return shard[1]
     if word := _WORD.search(name.lower()):
         return word[1]

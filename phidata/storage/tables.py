@@ -17,6 +17,7 @@ from phidata.storage.annotations import check_encoding, json_objects
 SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 BATCH_ROWS = 32
 LISTED_ROWS = 1024
+BUFFER_BYTES = 1 << 20  # without a buffer all of a row group is read at once
 MAX_KEYED_ROWS = 100  # of JSON records, whose keys may differ from one to the next
 
 _ARROW_FILE = b"ARROW1"
@@ -126,7 +127,7 @@ class ParquetTable(ColumnTable):
         import pyarrow.parquet as pq
 
         try:
-            self._file = pq.ParquetFile(path, pre_buffer=False)
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path.name} is no whole Parquet file ({_first_line(error)}); get it again") from error
         super().__init__(path, self._file.schema_arrow)

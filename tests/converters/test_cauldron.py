@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+import phidata
 from phidata import UsageError
 from phidata.conversion.selection import Selection
 
-from .sources import CAULDRON, LEFT, RIGHT, cauldron_row, converted, picture, turns, write_parquet
+from .sources import CAULDRON, LEFT, RIGHT, cauldron_row, converted, picture, turns, write, write_parquet
 
 PAIR = cauldron_row("NLVR2", ("Is it?", "Yes."), ("Is it not?", "No."), images=[LEFT, RIGHT])
 
@@ -95,6 +97,30 @@ def test_five_hundred_rows_are_for_evaluation(tmp_path: Path, name: str, source:
     assert {row["source"] for row in found} == {name}
     everything = converted(name, tmp_path, selection=Selection(splits={"all": "train"}, limit=2))
     assert [row["id"] for row in everything] == ["all-0000000000", "all-0000000001"]
+
+
+def test_what_datasets_has_saved_to_disk_is_read(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    table = pa.Table.from_pylist([cauldron_row("X", ("?", "Yes."))], schema=CAULDRON)
+    with pa.ipc.new_stream(tmp_path / "test" / "data-00000-of-00001.arrow", CAULDRON) as file:
+        file.write_table(table)
+    assert [row["id"] for row in converted("cauldron", tmp_path)] == ["test-0000000000"]
+
+
+def test_a_subset_is_read_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = "0" * 40
+    repository = tmp_path / "hub" / "datasets--HuggingFaceM4--the_cauldron"
+    write(repository / "refs" / "main", commit)
+    for subset in ("ai2d", "nlvr2"):
+        rows = [cauldron_row(subset, ("?", "Yes."))]
+        write_parquet(repository / "snapshots" / commit / subset / "train-00000-of-00001.parquet", rows, CAULDRON)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    manifest = phidata.convert(
+        "cauldron", source="HuggingFaceM4/the_cauldron", settings={"subset": "ai2d"}, out=tmp_path / "out", jobs=1
+    )
+    assert (manifest.rows.written, manifest.source["files"]) == (1, "ai2d/*.parquet")
+    assert '"source":"ai2d"' in (tmp_path / "out" / "cauldron_train.jsonl").read_text()
 
 
 def test_small_copies_keep_their_split(tmp_path: Path) -> None:
