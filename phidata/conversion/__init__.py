@@ -1,9 +1,10 @@
 """Converting: the engine, and what a converter is written with."""
 
 from phidata.conversion import captioned, cauldron, fields, files, templates
-from phidata.conversion.chat_files import ChatFile, ChatRow, chat_files, chat_rows, convert_chat, messages_misfit
+from phidata.conversion.chat_files import ChatFile, chat_files, chat_rows, messages_misfit
 from phidata.conversion.chat_layout import OPTIONS as CHAT_OPTIONS
 from phidata.conversion.chat_layout import ChatLayout
+from phidata.conversion.chat_record import ChatRow, convert_chat
 from phidata.conversion.class_folders import class_folders
 from phidata.conversion.converter import About, Converted, Converter, Option, Row, Settings, Skip
 from phidata.conversion.dataset_info import described_files, pairs_of, renamed

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from phidata.conversion.chat_files import KEPT, Kept
+from phidata.conversion.chat_record import KEPT, Kept
 from phidata.conversion.tags import put_tags
 from phidata.exporting.result import Unfit
 from phidata.records import Conversation, Turn

@@ -231,3 +231,20 @@ def test_a_file_that_can_not_be_read_stops_all(tmp_path: Path, content: bytes, r
     with pytest.raises(DataError) as error:
         converted("llava", tmp_path)
     assert str(error.value).startswith(reason)
+
+
+def test_what_an_export_kept_is_read_and_must_fit(tmp_path: Path) -> None:
+    said = ("Who?", "Ann.")
+    assert convert_records(
+        "llava",
+        tmp_path,
+        record(*said, phidata='{"source":"pets","answers":[["Ann.","Anna"]],"metadata":{"n":1}}', width=8),
+        record(*said, phidata='{"answers":[]}'),
+        record(*said, phidata='{"source":"pets","answers":[null,["Ann."]]}'),
+        record(*said, phidata=7),
+    ) == [
+        {"conversations": [{**turn([], *said), "answers": ["Ann.", "Anna"]}], "metadata": {"n": 1, "width": 8}},
+        "2: its 'phidata' is not what an export writes (Object missing required field `source`)",
+        "3: its 'phidata' has answers for 2 turns, and it has 1",
+        {"conversations": [turn([], *said)], "metadata": {"phidata": 7}},
+    ]
