@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from phidata.media.pillow import EXIF_ORIENTATION, UNDECODABLE, open_image, strict_pillow
 
@@ -25,6 +26,8 @@ def image_size(source: str | bytes) -> tuple[int, int] | None:
 
 def _decoded_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    if image.format == "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in range(5, 9):  # decoding turns it
-        return height, width
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(EXIF_ORIENTATION, 1) in range(5, 9):
+        stored = image.tag_v2.get(IMAGEWIDTH), image.tag_v2.get(IMAGELENGTH)
+        if stored == image.size:  # decoding turns it, which older releases of Pillow do not tell beforehand
+            return height, width
     return width, height

@@ -82,7 +82,7 @@ class LineRepair:
         )
 
     def _edits(self, row: Row) -> list[tuple[Fault, Edit]]:
-        """The edits that may be made, from left to right, none of them touching the one before."""
+        """The edits that may be made, from left to right; one that touches the one before waits for the next round."""
         may = [
             (fault, edit)
             for fault, edit in row.edits(self._images.faults(0, row.scan))
@@ -90,7 +90,7 @@ class LineRepair:
         ]
         apart: list[tuple[Fault, Edit]] = []
         for fault, edit in sorted(may, key=lambda pair: (pair[1].start, pair[1].end)):
-            if not apart or edit.start > apart[-1][1].end or (edit.start == apart[-1][1].end and edit.end > edit.start):
+            if not apart or edit.start > apart[-1][1].end:
                 apart.append((fault, edit))
         return apart
 

@@ -59,7 +59,17 @@ def test_json_is_one_object_a_line(file: Path, capsys: pytest.CaptureFixture[str
     assert main(["validate", "rows.jsonl", "--format", "json", "--jobs", "2"]) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["type"] for line in lines] == ["diagnostic", "summary"]
-    assert lines[1] == {"type": "summary", "rows": 2, "turns": 1, "images": 0, "errors": 1, "warnings": 0}
+    assert lines[1] == {
+        "type": "summary",
+        "rows": 2,
+        "turns": 1,
+        "images": 0,
+        "errors": 1,
+        "warnings": 0,
+        "fixable": 0,
+        "unsafely_fixable": 0,
+        "accepted": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -149,7 +159,8 @@ def test_workers_end_with_the_check(file: Path) -> None:
     file.write_text(GOOD % "a" * 4000)
     check = [*COMMAND, str(file), "--jobs", "2", "--format", "json"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (1, 4000, "")
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 4000)
+    assert done.stderr == "3,999 can be repaired by --fix\n"
 
 
 def test_a_worker_that_dies_is_an_error_of_one_sentence(
@@ -178,8 +189,9 @@ def test_explain_without_a_code_lists_all(capsys: pytest.CaptureFixture[str]) ->
 def test_explain_as_json_has_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "PHI005", "--format", "json"]) == 0
     rule = json.loads(capsys.readouterr().out)
-    assert list(rule) == ["code", "name", "severity", "title", "explanation", "remedy", "example"]
-    assert (rule["code"], rule["name"]) == ("PHI005", "blank-line")
+    fields = ["code", "name", "severity", "title", "explanation", "remedy", "example", "fixable", "repair", "source"]
+    assert list(rule) == fields
+    assert (rule["code"], rule["name"], rule["fixable"]) == ("PHI005", "blank-line", "safe")
 
 
 def test_an_unknown_code_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phidata.diagnostics import Diagnostic, Summary
+from phidata.diagnostics.catalogue import RULES
 from phidata.diagnostics.excerpt import cut_excerpt, display_width, printable, quoted
-from phidata.diagnostics.render import renderer
+from phidata.diagnostics.render import FORMATS, Format, renderer
 
 SUMMARY = Summary(rows=1234, turns=1, images=0, errors=1, warnings=2)
 
 
 def finding(line: str, start: int, end: int, **changes: object) -> Diagnostic:
-    fields = {
+    fields: dict[str, object] = {
         "code": "PHI202",
         "severity": "error",
         "path": "rows.jsonl",
@@ -94,10 +96,77 @@ def test_json_has_exactly_the_published_fields() -> None:
         "pointer": "/conversations/0/user",
         "message": "`user` is empty",
         "help": "fill it in",
+        "id": None,
+        "fix": None,
     }
     assert json_lines.summary(SUMMARY) == (
-        '{"type": "summary", "rows": 1234, "turns": 1, "images": 0, "errors": 1, "warnings": 2}'
+        '{"type": "summary", "rows": 1234, "turns": 1, "images": 0, "errors": 1, "warnings": 2, '
+        '"fixable": 0, "unsafely_fixable": 0, "accepted": 0}'
     )
+
+
+def test_a_row_of_a_shard_stands_in_the_place_of_a_line() -> None:
+    found = finding("{}", 0, 1, path="train-00000-of-00002.parquet", row=17)
+    assert renderer("text").diagnostic(found).startswith("train-00000-of-00002.parquet: row 17: error PHI202: ")
+    written = json.loads(renderer("json").diagnostic(found))
+    assert (written["row"], "line" in written, "column" in written) == (17, False, False)
+    assert renderer("github").diagnostic(found) == (
+        "::error file=train-00000-of-00002.parquet,title=PHI202 blank-text::row 17: `user` is empty; fill it in"
+    )
+
+
+def sarif(*found: Diagnostic) -> dict[str, Any]:
+    render = renderer("sarif")
+    results = render.between.join(map(render.diagnostic, found))
+    log: dict[str, Any] = json.loads(render.begin + results + render.summary(SUMMARY))
+    return log
+
+
+def test_sarif_is_one_log_with_rules_results_and_fingerprints() -> None:
+    log = sarif(
+        finding('{"user": ""}', 9, 11, path="a b/rows.jsonl", fingerprint="0a1b"),
+        finding("{}", 0, 1, path="/data/x.tar", row=3, severity="warning", code="PHI409"),
+    )
+    [run] = log["runs"]
+    driver = run["tool"]["driver"]
+    assert (log["version"], run["columnKind"], driver["name"]) == ("2.1.0", "unicodeCodePoints", "phidata")
+    assert log["$schema"].endswith("sarif-schema-2.1.0.json")
+    assert [rule["id"] for rule in driver["rules"]] == list(RULES)
+    assert driver["rules"][4] == {
+        "id": "PHI005",
+        "name": "BlankLine",
+        "shortDescription": {"text": "a line without a row"},
+        "fullDescription": {"text": RULES["PHI005"].explanation},
+        "help": {"text": "delete the line"},
+        "defaultConfiguration": {"level": "error"},
+    }
+    first, second = run["results"]
+    assert first == {
+        "ruleId": "PHI202",
+        "ruleIndex": list(RULES).index("PHI202"),
+        "level": "error",
+        "message": {"text": "`user` is empty; fill it in"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "a%20b/rows.jsonl"},
+                    "region": {"startLine": 7, "startColumn": 10, "snippet": {"text": '{"user": ""}'}},
+                },
+                "logicalLocations": [{"fullyQualifiedName": "/conversations/0/user", "kind": "member"}],
+            }
+        ],
+        "partialFingerprints": {"phidata/v1": "0a1b"},
+    }
+    assert second["locations"] == [
+        {
+            "physicalLocation": {"artifactLocation": {"uri": "file:///data/x.tar"}},
+            "logicalLocations": [{"fullyQualifiedName": "row 3/conversations/0/user", "kind": "member"}],
+        }
+    ]
+
+
+def test_sarif_without_findings_is_a_log_too() -> None:
+    assert sarif()["runs"][0]["results"] == []
 
 
 def test_github_escapes_what_would_end_a_property_or_a_message() -> None:
@@ -107,9 +176,9 @@ def test_github_escapes_what_would_end_a_property_or_a_message() -> None:
     )
 
 
-@pytest.mark.parametrize("format_", ["text", "json", "github"])
-def test_names_that_are_not_utf8_can_be_written(format_: str) -> None:
-    written = renderer(format_).diagnostic(finding("{}", 0, 1, path="a\udcff.jsonl", pointer="/\ud800"))  # type: ignore[arg-type]
+@pytest.mark.parametrize("format_", FORMATS)
+def test_names_that_are_not_utf8_can_be_written(format_: Format) -> None:
+    written = renderer(format_).diagnostic(finding("{}", 0, 1, path="a\udcff.jsonl", pointer="/\ud800"))
     written.encode()
 
 

@@ -1,0 +1,318 @@
+"""`--fix`: what is repaired, what is left alone, that nothing else changes, and what the folder says afterwards."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import phidata
+from phidata import Conversation, Turn
+from phidata.cli import main
+from phidata.repair.diff import Diff
+from phidata.storage.ledger import read_ledger
+from phidata.storage.manifest import read_manifest
+from phidata.storage.writer import DatasetWriter
+from phidata.verification import verify
+
+from .strategies import lines
+
+ROW = '{"id": %s, "source": "s", "conversations": [{"images": [%s], "user": "u", "assistant": "x"}]}'
+GOOD = ROW % ('"%s"', "")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    for name in ("Dog.jpg", "train/cat.jpg"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "images" / name)
+    return tmp_path / "rows.jsonl"
+
+
+def fixed(file: Path, content: str | bytes, **options: object) -> bytes:
+    """The file after a repair; a second one has to change nothing."""
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    phidata.fix(file, **options)  # type: ignore[arg-type]
+    once = file.read_bytes()
+    assert phidata.fix(file, **options).files == ()  # type: ignore[arg-type]
+    assert file.read_bytes() == once
+    return once
+
+
+SAFE = [
+    (b"\xef\xbb\xbf{}\n", b"{}\n"),
+    (b"{}\r\n{} \r\n", b"{}\n{} \n"),
+    (b"\n{}\n \t\n\n", b"{}\n"),
+    (ROW % ("17", ""), ROW % ('"17"', "")),
+    (ROW % ('"a"', r'"train\\cat.jpg"'), ROW % ('"a"', '"train/cat.jpg"')),
+    (ROW % ('"a"', r'"TRAIN\\Cat.jpg"'), ROW % ('"a"', '"train/cat.jpg"')),
+    (ROW % ('"a"', '"./train//./cat.jpg"'), ROW % ('"a"', '"train/cat.jpg"')),
+    (ROW % ('"a"', '"dog.JPG"'), ROW % ('"a"', '"Dog.jpg"')),
+    (f"{GOOD}\n{GOOD}\n{GOOD}\n" % ("a", "b", "a"), f"{GOOD}\n{GOOD}\n" % ("a", "b")),
+    (f"{GOOD}\n{GOOD}\r" % ("a", "a"), f"{GOOD}\n" % "a"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), SAFE)
+def test_what_is_safe_is_repaired(file: Path, before: str | bytes, after: str | bytes) -> None:
+    assert fixed(file, before) == (after.encode() if isinstance(after, str) else after)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROW % ('"a"', r'"gone\\cat.jpg"'),  # nothing says that a separator is meant
+        ROW % ('"a"', '"train/cat.jpg/"'),
+        ROW % ("1.0", ""),
+        ROW % ("true", ""),
+        f"{ROW}\n{GOOD}\n" % ("17", "", "17"),  # two rows would have one id
+        f"{ROW}\n{ROW}\n" % ("17", "", "17", ""),
+        f"{GOOD}\n{GOOD} \n" % ("a", "a"),  # the same to a reader, and not byte for byte
+        ROW.replace('"u"', r'"<|end|>\\u0000"') % ('"a"', ""),
+        '{"id": "a", "id": "a"}',
+        '{"id": "a",}',
+        '{"id": ',
+        b"\xff\n",
+        b"\0\0\0",
+        "[\n",
+    ],
+)
+def test_what_is_not_certain_is_left_alone(file: Path, content: str | bytes) -> None:
+    assert fixed(file, content) == (content.encode() if isinstance(content, str) else content)
+
+
+TURN = '{"id": "a", "source": "s", "conversations": [%s]}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ROW % ('"a"', r'"gone\\cat.jpg"'), ROW % ('"a"', '"gone/cat.jpg"')),
+        (ROW % ('"a"', '"x/../train/cat.jpg"'), ROW % ('"a"', '"train/cat.jpg"')),
+        ('{"id": "a", "id": "b", "source": "s"}', '{"id": "b", "source": "s"}'),
+        ('{"id": "a", "source": "s", "id": "b"}', '{"source": "s", "id": "b"}'),
+        ('{"x": [{"y": 1, "y": 2,}, None, True, ],}', '{"x": [{"y": 2}, null, true ]}'),
+        ('{"metadata": {"a": NaN, "b": -Infinity, "c": 1e999}}', '{"metadata": {"a": null, "b": null, "c": 1e999}}'),
+        ('{"id": "a"}{"id": "b"} ', '{"id": "a"}\n{"id": "b"} '),
+        ('{"id": "a\tb"}', r'{"id": "a\tb"}'),
+        (r'{"id": "a\d\ud800"}', r'{"id": "a\\d\ud800"}'),
+        ('{"source": 5}', '{"source": "5"}'),
+        (TURN % '{"images": "1.jpg", "user": 2}', TURN % '{"images": ["1.jpg"], "user": "2"}'),
+        (TURN % '{"images": null, "user": "u", "answers": 5}', TURN % '{"images": [], "user": "u", "answers": 5}'),
+        (TURN % '{"user": "u", "assistant": "x"}', TURN % '{"images": [], "user": "u", "assistant": "x"}'),
+        (TURN % "{}", TURN % '{"images": []}'),
+        (TURN % '{"image": "1.jpg", "User": "u"}', TURN % '{"images": ["1.jpg"], "user": "u"}'),
+        (TURN % '{"image": [], "imagess": [], "user": "u"}', TURN % '{"image": [], "imagess": [], "user": "u"}'),
+        (TURN % '{"answers": []}', TURN % '{"images": []}'),
+        (TURN % '{"images": [], "answers": ["", "x", ""]}', TURN % '{"images": [], "answers": ["x"]}'),
+        (TURN % r'{"images": [], "user": "a\u0000b\u0000"}', TURN % '{"images": [], "user": "ab"}'),
+        (TURN.replace("[%s]", '{"images":[]}'), TURN % '{"images":[]}'),
+    ],
+)  # fmt: skip
+def test_what_is_mechanical_is_repaired_when_it_is_asked_for(file: Path, before: str, after: str) -> None:
+    assert fixed(file, before) == before.encode()
+    assert fixed(file, before, unsafe=True).decode() == after
+
+
+def test_an_absolute_path_below_the_image_folder_becomes_relative(file: Path) -> None:
+    row = ROW % ('"a"', f'"{file.parent}/images/Dog.jpg"')
+    assert fixed(file, row, unsafe=True).decode() == ROW % ('"a"', '"Dog.jpg"')
+    elsewhere = ROW % ('"a"', '"/images/Dog.jpg"')
+    assert fixed(file, elsewhere, unsafe=True).decode() == elsewhere
+
+
+def test_letter_case_is_left_alone_where_two_files_can_be_meant(file: Path) -> None:
+    (file.parent / "images" / "DOG.jpg").write_bytes(b"x")
+    row = ROW % ('"a"', '"dog.jpg"')
+    assert fixed(file, row) == row.encode()
+
+
+def test_codes_choose_what_is_repaired(file: Path) -> None:
+    content = b"\xef\xbb\xbf{}\r\n\r\n"
+    assert fixed(file, content, select="PHI005") == b"\xef\xbb\xbf{}\r\n"
+    assert fixed(file, content, ignore="PHI002") == b"\xef\xbb\xbf{}\r\n"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(lines, max_size=4), st.booleans(), st.booleans())
+def test_a_repair_leaves_fewer_findings_and_a_second_one_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, several: list[bytes], unsafe: bool, crlf: bool
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "repaired.jsonl"
+    content = (b"\r\n" if crlf else b"\n").join(several)
+    file.write_bytes(content)
+    before = phidata.validate(file, media="none")
+    done = phidata.fix(file, media="none", unsafe=unsafe)
+    after = phidata.validate(file, media="none")
+    assert len(after.diagnostics) <= len(before.diagnostics) or done.num_changes
+    if not unsafe and before.fixable == 0 and not crlf and b"\r" not in content:
+        assert file.read_bytes() == content
+    assert phidata.fix(file, media="none", unsafe=unsafe).files == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=2).map(lambda text: text.replace(b"\n", b"")), st.integers(0, 9))))
+def test_a_diff_tells_the_new_file(changes: list[tuple[bytes, int]]) -> None:
+    """Applied by the rules of unified diffs, the hunks make the new file of the old one."""
+    pairs = [
+        (text + b"\n", {0: [], 1: [b"new\n"], 2: [b"x\n", b"y\n"]}.get(kind, [text + b"\n"])) for text, kind in changes
+    ]
+    written: list[bytes] = []
+    diff = Diff("f", written.append)
+    for old, new in pairs:
+        diff.line(old, new)
+    diff.end()
+    before = [old for old, _ in pairs]
+    assert applied(b"".join(written), before) == [line for _, new in pairs for line in new]
+
+
+def applied(diff: bytes, old: list[bytes]) -> list[bytes]:
+    new: list[bytes] = []
+    position = 0
+    for line in (text + b"\n" for text in diff.split(b"\n")[:-1]):
+        if line.startswith(b"@@"):
+            start, count = (int(part) for part in line.split()[1][1:].split(b","))
+            begin = start - 1 if count else start
+            new += old[position:begin]
+            position = begin
+        elif line[:1] in (b" ", b"-") and not line.startswith(b"---"):
+            assert old[position] == line[1:]
+            position += 1
+            new += [line[1:]] if line[:1] == b" " else []
+        elif line[:1] == b"+" and not line.startswith(b"+++"):
+            new.append(line[1:])
+    return new + old[position:]
+
+
+def test_the_command_shows_the_changes_and_then_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = b"\n" + (ROW % ("1", "")).encode() + b"\n" + (ROW % ('"b"', "")).encode().replace(b'"u"', b'" "')
+    Path("rows.jsonl").write_bytes(content)
+    changes = (
+        b"--- rows.jsonl\n+++ rows.jsonl\n@@ -1,3 +1,2 @@\n-\n"
+        b'-{"id": 1, "source": "s", "conversations": [{"images": [], "user": "u", "assistant": "x"}]}\n'
+        b'+{"id": "1", "source": "s", "conversations": [{"images": [], "user": "u", "assistant": "x"}]}\n'
+        b' {"id": "b", "source": "s", "conversations": [{"images": [], "user": " ", "assistant": "x"}]}\n'
+        b"\\ No newline at end of file\n"
+    )
+    assert main(["validate", "rows.jsonl", "--diff"]) == 1
+    assert capsysbinary.readouterr() == (changes, b"rows.jsonl: 2 repairs would be made (PHI005 1, PHI101 1)\n")
+    assert Path("rows.jsonl").read_bytes() == content
+    assert main(["validate", "rows.jsonl", "--fix"]) == 1
+    out, err = capsysbinary.readouterr()
+    assert out.startswith(changes + b"rows.jsonl:2:69: error PHI202: `user` is only white space\n")
+    assert err == b"rows.jsonl: 2 repairs made (PHI005 1, PHI101 1)\n"
+    assert main(["validate", "rows.jsonl", "--diff"]) == 0
+
+
+def test_without_repairing_the_command_tells_how_much_could_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('\n{"id": "a",}\n')
+    assert main(["validate", str(file)]) == 1
+    assert capsys.readouterr().err == "1 can be repaired by --fix, 1 more with --unsafe-fixes\n"
+
+
+def test_a_repaired_file_keeps_its_permissions_and_its_links(tmp_path: Path) -> None:
+    file, link = tmp_path / "rows.jsonl", tmp_path / "link.jsonl"
+    file.write_text("\n{}\n")
+    file.chmod(0o640)
+    link.symlink_to("rows.jsonl")
+    phidata.fix(link)
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode), link.is_symlink()) == ("{}\n", 0o640, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.jsonl", "rows.jsonl"]
+
+
+def test_a_file_that_can_not_be_repaired_whole_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in ("train", "val"):
+        (tmp_path / f"set_{split}.jsonl").write_text("\n{}\n")
+    monkeypatch.setattr("phidata.repair.file.UnnamedFile.write", failing_write)
+    with pytest.raises(OSError, match="disk full"):
+        phidata.fix(tmp_path)
+    assert sorted((path.name, path.read_text()) for path in tmp_path.iterdir()) == [
+        ("set_train.jsonl", "\n{}\n"),
+        ("set_val.jsonl", "\n{}\n"),
+    ]
+
+
+def failing_write(*_: object) -> None:
+    raise OSError(28, "disk full")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[], Path]:
+    """A finished data folder, whose second row is a copy and whose paths are spelt otherwise than its files."""
+
+    def make() -> Path:
+        root = tmp_path / "birds"
+        with DatasetWriter(root, name="birds", converter="merge", versions={}, splits=("train",)) as writer:
+            for id_ in ("a", "b"):
+                turn = Turn(images=(f"train/{id_}.jpg",), user="u", assistant="x")
+                writer.add("train", Conversation(id=id_, source="s", conversations=(turn,)), [id_.encode()])
+            writer.finish()
+        return root
+
+    return make
+
+
+def test_the_manifest_of_a_folder_stays_true(folder: Callable[[], Path]) -> None:
+    root = folder()
+    rows = root / "birds_train.jsonl"
+    first, second = rows.read_text().splitlines()
+    rows.write_text("\n".join((first, second, second, "")))
+    before = read_manifest(root)
+    done = phidata.fix(root)
+    assert done.files[0].changes == {"PHI201": 1}
+    assert done.remarks == (
+        f"{rows} was not what the manifest says before it was repaired; the manifest has its new sha256",
+    )
+    after = read_manifest(root)
+    assert rows.read_text() == f"{first}\n{second}\n"
+    assert after.splits["train"].files[0].sha256 == before.splits["train"].files[0].sha256
+    assert after.rows.skip_reasons == {"is the copy of another row, deleted by phidata validate --fix": 1}
+    assert after.options == {"fix": {"PHI201": 1}}
+
+
+def test_a_path_that_is_spelt_anew_is_spelt_so_in_the_list_of_images(folder: Callable[[], Path]) -> None:
+    root = folder()
+    (root / "images" / "train" / "a.jpg").rename(root / "images" / "train" / "A.jpg")
+    before = read_manifest(root)
+    phidata.fix(root)
+    after = read_manifest(root)
+    assert '"train/A.jpg"' in (root / "birds_train.jsonl").read_text()
+    assert after.images.num == 2
+    assert after.images.sha256 != before.images.sha256
+    assert after.options == {"fix": {"PHI402": 1}}
+    assert [(line.outcome, line.count) for line in read_ledger(root)] == [("written", 2)]
+    verified = verify(root)
+    assert (verified.ok, verified.mismatches) == (True, ())
+
+
+def test_shards_are_not_repaired_and_say_so(tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    with DatasetWriter(
+        root, name="birds", converter="merge", versions={}, splits=("train",), shape="parquet"
+    ) as writer:
+        turn = Turn(images=(), user="u", assistant="x")
+        writer.add("train", Conversation(id="a", source="s", conversations=(turn,)), [])
+        writer.finish()
+    shard = root / "data" / "train-00000-of-00001.parquet"
+    assert phidata.fix(root).remarks == (f"{shard} is a shard, which is not repaired in place; make it again",)
+
+
+def test_the_summary_of_a_repair_is_machine_readable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f"\n{GOOD}\n" % "a")
+    assert main(["validate", str(file), "--fix", "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["summary"]
+    assert err == f"{file}: 1 repair made (PHI005 1)\n"
