@@ -89,6 +89,13 @@ def test_most_frames_of_a_clip_with_many_key_frames_are_left_out() -> None:
     assert (is_left_out(SHORT), is_left_out(REORDERED), is_left_out(VIDEOS / "4.mp4")) == (True, False, False)
 
 
+def test_a_large_file_is_read_twice_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = FramePlan(num_frames=8)
+    once = taken(SHORT, plan, everything=False)
+    monkeypatch.setattr(skipping, "MAX_HELD_BYTES", 0)
+    assert (is_left_out(SHORT), taken(SHORT, plan, everything=False)) == (True, once)
+
+
 def broken(data: bytearray, chance: random.Random) -> bytes:
     how = chance.choice(["flip", "flip", "erase", "header"])
     if how == "flip":
