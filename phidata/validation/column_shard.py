@@ -19,7 +19,7 @@ ROWS = 4096  # of a range, about
 
 
 class ColumnShard:
-    """One shard; what was read last is kept."""
+    """One shard; what was read last is kept. Threads can share it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,11 +40,12 @@ class ColumnShard:
 
     def texts(self, rows: RowRange) -> ColumnTexts:
         """The texts of a range."""
-        if self._texts is None or self._texts[0] != rows:
+        kept = self._texts
+        if kept is None or kept[0] != rows:
             first, last = self._groups_of(rows)
             batches = [self._groups.text(group) for group in range(first, last)]
-            self._texts = rows, ColumnTexts([batch for batch in batches if batch.num_rows])
-        return self._texts[1]
+            kept = self._texts = rows, ColumnTexts([batch for batch in batches if batch.num_rows])
+        return kept[1]
 
     def lines(self, rows: RowRange) -> list[bytes]:
         """Each row as the line of a jsonl file that it would be."""
@@ -77,9 +78,10 @@ class ColumnShard:
 
     def _row_images(self, place: int) -> pa.Array:
         group = int(np.searchsorted(self._groups.bounds, place, side="right")) - 1
-        if self._images is None or self._images[0] != group:
-            self._images = group, self._groups.images(group)
-        return image_bytes(self._images[1], place - int(self._groups.bounds[group]))
+        kept = self._images
+        if kept is None or kept[0] != group:
+            kept = self._images = group, self._groups.images(group)
+        return image_bytes(kept[1], place - int(self._groups.bounds[group]))
 
 
 def _absent(rows: pa.ListArray) -> Mask:

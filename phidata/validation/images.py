@@ -23,7 +23,9 @@ NUM_SIZES = 1 << 16
 
 
 class RowImages(Protocol):
-    """The images of the rows of one range; a row is named by its place in the range."""
+    """The images of rows; a row is named by its place. `are_looked_at` says whether they are checked at all."""
+
+    are_looked_at: bool
 
     def are_sound(self, place: int, row: AcceptedRow) -> bool:
         """Whether nothing is wrong with any image of the row."""
@@ -41,15 +43,16 @@ class FileImages:
     def __init__(self, root: str, media: Media, slots: Slots) -> None:
         self._folder = ImageFolder(root)
         self._media = media
+        self.are_looked_at = media != "none"
         self._sound = SoundImages(slots)
         self._defects = lru_cache(maxsize=NUM_REMEMBERED)(self._look)
         self._size = lru_cache(maxsize=NUM_SIZES)(self._read_size)
 
     def are_sound(self, place: int, row: AcceptedRow) -> bool:  # noqa: ARG002 - the name alone tells the file
-        return self._media == "none" or all(self._is_sound(name) for turn in row.conversations for name in turn.images)
+        return not self.are_looked_at or all(self._is_sound(name) for turn in row.conversations for name in turn.images)
 
     def faults(self, place: int, scan: Scan) -> Iterator[Fault]:  # noqa: ARG002
-        if self._media != "none":
+        if self.are_looked_at:
             for path, name in image_names(scan):
                 if not self._is_sound(name):
                     yield from image_faults(scan, path, name, self._defects(name))

@@ -102,6 +102,8 @@ class RowsCheck:
         self.part.turns += clean.num_turns
         self.part.images += clean.num_images
         self.part.ids += [row.id for row in clean.rows]
+        if not (self.checks or self.images.are_looked_at):
+            return
         concerns = self.concerns(clean.rows, start)
         for index, row in enumerate(clean.rows, start):
             own = concerns[index - start] if concerns else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,7 +50,16 @@ class Shard(Protocol):
 
 
 def open_shard(path: str) -> TarShard | ColumnShard:
-    """Open a shard by its name's ending. Raises DataError when it is damaged or holds no conversations."""
+    """Open a shard by its name's ending; the last ones stay open, since the index of a tar takes a while.
+
+    Raises DataError when it is damaged or holds no conversations.
+    """
+    status = Path(path).stat()
+    return _opened(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _opened(path: str, mtime_ns: int, num_bytes: int) -> TarShard | ColumnShard:  # noqa: ARG001 - they tell files apart
     if path.endswith(".tar"):
         from phidata.validation.tar_shard import TarShard
 
@@ -65,17 +75,18 @@ class ShardImages:
     def __init__(self, shard: Shard, media: Media) -> None:
         self._shard = shard
         self._media = media
+        self.are_looked_at = media != "none"
 
     def are_sound(self, place: int, row: AcceptedRow | int) -> bool:
         """Whether nothing is wrong with any image of the row, which may be given by how many it has."""
-        if self._media == "none":
+        if not self.are_looked_at:
             return True
         num_images = row if isinstance(row, int) else sum(len(turn.images) for turn in row.conversations)
         return not any(self._defects(place, num_images))
 
     def faults(self, place: int, scan: Scan) -> Iterator[Fault]:
         """What is wrong with the images of a row."""
-        if self._media == "none":
+        if not self.are_looked_at:
             return
         named = list(image_names(scan))
         for (path, name), defects in zip(named, self._defects(place, len(named)), strict=True):

@@ -16,7 +16,6 @@ from phidata.validation.shards import RowRange, ShardImages, open_shard, unreada
 
 if TYPE_CHECKING:
     from phidata.validation.column_shard import ColumnShard
-    from phidata.validation.tar_shard import TarShard
 
 Range = LineRange | RowRange
 Task = tuple[DataFile, Range]
@@ -30,7 +29,6 @@ class PartCheck:
         self._of_rows = checks.of_rows()
         self._slots = slots
         self._images: dict[str, FileImages] = {}
-        self._shard: TarShard | ColumnShard | None = None
 
     def __call__(self, task: Task) -> Part:
         """All that can be said about some rows without knowing others; lines count from the first of them, rows of a
@@ -47,12 +45,11 @@ class PartCheck:
             return Part(num_lines=num_rows, rows=num_rows, ids=[None] * num_rows, diagnostics=[damaged])
 
     def _check_shard(self, file: DataFile, rows: RowRange) -> Part:
-        if self._shard is None or str(self._shard.path) != file.path:
-            self._shard = open_shard(file.path)
-        images = ShardImages(self._shard, self._checks.media)
-        if self._shard.path.suffix != ".tar" and not self._of_rows:
-            return self._check_columns(file, rows, cast("ColumnShard", self._shard), images)
-        lines = self._shard.lines(rows)
+        shard = open_shard(file.path)
+        images = ShardImages(shard, self._checks.media)
+        if shard.path.suffix != ".tar" and not self._of_rows:
+            return self._check_columns(file, rows, cast("ColumnShard", shard), images)
+        lines = shard.lines(rows)
         return RowsCheck(file, lines, images, self._of_rows, first=rows.start, in_shard=True).run()
 
     def _check_columns(self, file: DataFile, rows: RowRange, shard: ColumnShard, images: ShardImages) -> Part:
