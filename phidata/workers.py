@@ -6,6 +6,7 @@ When the caller dies, in whatever way, the pipe ends.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,11 @@ def start_worker(module: str, *arguments: str, files: Sequence[int] = ()) -> tup
     with theirs, _interrupt_blocked():
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[*files, theirs.fileno()])
     return process, ours
+
+
+def num_cpus() -> int:
+    """The CPUs that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

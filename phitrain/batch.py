@@ -86,12 +86,11 @@ class Samples(Dataset[Sample]):
         Images are opened only where the row would be too long if each of them took the most tokens it can.
         """
         conversation = self.data[row]
-        for path in conversation.images:
-            if not self.data.image_path(path).is_file():
-                raise DataError(
-                    f"{self.data.where(row)}: there is no image {path} below {self.data.image_root}; "
-                    "put it there or leave the row out"
-                )
+        if missing := self.data.missing_images(row):
+            place = f"below {self.data.image_root}" if self.data.image_root else "in the shard"
+            raise DataError(
+                f"{self.data.where(row)}: there is no image {missing[0]} {place}; put it there or leave the row out"
+            )
         chat, most = self.preprocessor.chat, self.preprocessor.max_image_tokens
         if len(render(conversation, [most] * len(conversation.images), chat)) > self.max_length:
             sizes = self._image_tokens(row, self.data.images(row))

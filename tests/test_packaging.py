@@ -59,7 +59,7 @@ def test_the_wheel_holds_each_package_file_and_nothing_else(wheel: Path) -> None
         f"{installed}/{file.relative_to(ROOT / room)}"
         for room, installed in rooms.items()
         for file in (ROOT / room).rglob("*")
-        if file.suffix in {".py", ".json", ".toml", ".typed"} or file.name == "py.typed"
+        if file.suffix in {".py", ".json", ".toml", ".html", ".css", ".js"} or file.name == "py.typed"
     }
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == expected

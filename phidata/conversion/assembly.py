@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,15 +9,16 @@ import msgspec
 
 from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing
-from phidata.conversion.outcome import Failed, ImageFile, Written
+from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output
 from phidata.conversion.request import Request
 from phidata.conversion.worker import Task
 from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.folder import FAILURES
+from phidata.storage.image_list import ImageList
 from phidata.storage.ledger import LedgerLine, write_ledger
-from phidata.storage.manifest import FORMAT_VERSION, DataFile, ImageTree, Manifest, RowLedger, SplitLedger
+from phidata.storage.manifest import FORMAT_VERSION, DataFile, Manifest, RowLedger, SplitLedger
 from phidata.storage.sink import new_file
 from phidata.storage.writer import finish_folder, split_writer
 
@@ -68,7 +68,7 @@ class Assembly:
             )
         self._write_failures()
         write_ledger(self._output.root, self._lines)
-        self._output.remove_unnamed(self._images.paths)
+        self._output.remove_unnamed(self._images)
         finish_folder(self._output.root, manifest)
         self._output.finish()
         return manifest
@@ -103,7 +103,8 @@ class Assembly:
                 self._note_failure(task, result)
                 continue
             num_written += 1
-            self._images.extend(result.images)
+            for image in result.images:
+                self._images.note(image.path, sha256=image.sha256, num_bytes=image.num_bytes)
             yield result
         if num_written:
             self._lines.append(LedgerLine(split=split, outcome="written", count=num_written))
@@ -181,22 +182,3 @@ class Assembly:
         with new_file(self._output.root / FAILURES) as file:
             for failure in self.failures:
                 file.write(msgspec.json.encode(failure) + b"\n")
-
-
-class ImageList:
-    """The running list of all images, each once, of which the manifest keeps the hash."""
-
-    def __init__(self) -> None:
-        self.paths: set[str] = set()
-        self._bytes = 0
-        self._hash = hashlib.sha256()
-
-    def extend(self, images: tuple[ImageFile, ...]) -> None:
-        for image in images:
-            if image.path not in self.paths:
-                self.paths.add(image.path)
-                self._bytes += image.num_bytes
-                self._hash.update(f"{image.sha256}  {image.path}\n".encode())
-
-    def tree(self) -> ImageTree:
-        return ImageTree(num=len(self.paths), bytes=self._bytes, sha256=self._hash.hexdigest())

@@ -51,7 +51,6 @@ def convert_chat(row: ChatRow, media: Media) -> Converted:
     check_supported(record)
     chat = read_chat(record, row.layout)
     kept = _kept(record, len(chat.exchanges))
-    _check_media(chat)
     answers = kept.answers or [None] * len(chat.exchanges)
     turns = [_turn(exchange, known, media) for exchange, known in zip(chat.exchanges, answers, strict=True)]
     return Converted(turns=turns, metadata=_metadata(record, row.layout, chat, kept), source=kept.source or None)
@@ -132,11 +131,3 @@ def _path(file: Any, kind: str) -> str:
     if not isinstance(file, str) or not file:
         raise DataError(f"in place of the path of its {kind} stands {kind_of(file)}")
     return file.removeprefix("file://")
-
-
-def _check_media(chat: Chat) -> None:
-    # Both are numbered by row, each without regard to the other.
-    media = [medium for exchange in chat.exchanges for medium in exchange.media]
-    films = any(medium.kind == "video" and isinstance(medium.file, str) for medium in media)
-    if films and any(str(medium.file).startswith("data:") for medium in media):
-        raise DataError("it shows a video and an image as a data: URI; write the image to a file")

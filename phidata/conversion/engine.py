@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
 from phidata.storage.shape import SHARD_BYTES
+from phidata.workers import num_cpus
 
 MAX_SHOWN = 20  # failures on standard error; the file has all of them
 _DECODER_PACKAGES = {"pyav": "av", "decord": "decord"}
@@ -120,7 +120,7 @@ def carry_out(
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
         job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
-        _convert_rows(output, listing, job, jobs or _num_cpus(), header.converter)
+        _convert_rows(output, listing, job, jobs or num_cpus(), header.converter)
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
     _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)
@@ -189,8 +189,3 @@ def _header(request: Request) -> Header:
         images=str(images) if images else None,
         versions=versions,
     )
-
-
-def _num_cpus() -> int:
-    """The CPUs that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,6 +6,7 @@ import base64
 import binascii
 import posixpath
 import re
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,6 +56,7 @@ class Media:
         self._root = root
         self._row = row
         self._options = options
+        self._numbered: Counter[str] = Counter()
         self.encoded: dict[str, bytes] = {}
 
     def frames(self, file: str) -> tuple[str, ...]:
@@ -69,8 +71,7 @@ class Media:
         path, _ = self._find(file, "video")
         plan, decoder = self._options.frame_plan, self._options.decoder
         sample = sample_video(path, plan, decoder=decoder, keep=self._encode_frame)
-        suffix, start = self._options.image_format, len(self.encoded)
-        images = (self._add(f"{self._row.name}.{k}.{suffix}", data) for k, data in enumerate(sample.frames, start))
+        images = (self._number(self._row.name, self._options.image_format, frame) for frame in sample.frames)
         return Clip(tuple(images), seconds=sample.facts.seconds, num_frames=sample.facts.num_decoded)
 
     def image(self, file: str) -> str:
@@ -96,9 +97,7 @@ class Media:
         if data is None:
             raise DataError("its image has no bytes")
         encoded = reencode(data, **self._options.encoding)
-        stem = name or self._row.name
-        k = sum(path.startswith(f"{stem}.") and path[len(stem) + 1 :].count(".") == 1 for path in self.encoded)
-        return self._add(f"{stem}.{k}.{encoded.suffix}", encoded.data)
+        return self._number(name or self._row.name, encoded.suffix, encoded.data)
 
     def text(self, file: str) -> str:
         """Read a text file, looked for as an image is. Raises DataError when it is missing or not UTF-8."""
@@ -147,6 +146,11 @@ class Media:
     def _encode_frame(self, image: Image) -> bytes:
         scaled = scale_down(image, self._options.max_side)
         return encode(scaled, self._options.image_format, quality=self._options.quality)
+
+    def _number(self, name: str, suffix: str, data: bytes) -> str:
+        number = self._numbered[name]
+        self._numbered[name] += 1
+        return self._add(f"{name}.{number}.{suffix}", data)
 
     def _add(self, path: str, data: bytes) -> str:
         self.encoded[path] = data

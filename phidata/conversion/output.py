@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,7 @@ from phidata.conversion.journal import Header, Journal
 from phidata.conversion.outcome import Written
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.image_list import ImageList
 from phidata.storage.ledger import LEDGER
 from phidata.storage.manifest import read_manifest
 from phidata.storage.shape import Shape
@@ -55,7 +56,7 @@ class Output:
                 return False
         return True
 
-    def remove_unnamed(self, named: Set[str]) -> None:
+    def remove_unnamed(self, named: ImageList) -> None:
         """Remove the images that no row names: what rows have left that failed after an earlier run had begun them."""
         for parts in files_below(self.images):
             if "/".join(parts) not in named:

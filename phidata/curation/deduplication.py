@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,13 +12,15 @@ from phidata.console import progress
 from phidata.curation.findings import Deduplicated, ImageCopies, Leak, Match, SplitRows
 from phidata.curation.inputs import Input, open_inputs
 from phidata.curation.inventory import Inventory, take_inventory
-from phidata.curation.left_out import TwinLine, TwinWriter
 from phidata.curation.likeness import Likeness
 from phidata.curation.neighbours import MAX_DISTANCE
 from phidata.curation.target import Target, plan_target
 from phidata.curation.twins import Twin, duplicates, shared_images
 from phidata.errors import UsageError
+from phidata.storage.ledger import LedgerLine
 from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.writer import DatasetWriter
+from phidata.workers import num_cpus
 
 DISTANCE = 6
 EVALUATION = ("test", "val", "validation", "dev", "eval")
@@ -73,7 +74,7 @@ class _Found:
     def __init__(self, source: Input, kept: Sequence[str], inventory: Inventory, distance: int | None) -> None:
         self._source, self._kept, self.inventory, self._distance = source, kept, inventory, distance
         self._likeness = Likeness(inventory.contents, distance or 0)
-        self.left_out: dict[int, TwinLine] = {}
+        self.left_out: dict[int, LedgerLine] = {}
         self._leakage = [self._leak(one, other) for one, other in combinations(inventory.splits, 2) if one in kept]
         for twin in duplicates(inventory, self._likeness, kept, gone=frozenset(self.left_out)):
             self._leave_out(twin, "the same as another row" if twin.distance is None else "like another row")
@@ -119,7 +120,7 @@ class _Found:
         match = self._match(twin)
         if match.split in self._kept or twin.row in self.left_out:
             return
-        self.left_out[twin.row] = TwinLine(
+        self.left_out[twin.row] = LedgerLine(
             split=match.split,
             outcome="skipped",
             count=1,
@@ -146,7 +147,7 @@ class _Found:
 def _search(source: Input, kept: Sequence[str], distance: int | None, jobs: int | None) -> _Found:
     order = [*kept, *(split for split in source.splits if split not in kept)]
     splits = {split: source.splits[split] for split in order}
-    inventory = take_inventory(splits, looks=distance is not None, jobs=jobs or _num_cpus())
+    inventory = take_inventory(splits, looks=distance is not None, jobs=jobs or num_cpus())
     return _Found(source, kept, inventory, distance)
 
 
@@ -158,33 +159,27 @@ def _kept_splits(source: Input, asked: Sequence[str]) -> list[str]:
     return known if len(known) < len(source.splits) else known[:-1]
 
 
-def _writer(target: Target, source: Input, distance: int | None, kept: Sequence[str]) -> TwinWriter:
+def _writer(target: Target, source: Input, distance: int | None, kept: Sequence[str]) -> DatasetWriter:
     return target.writer(
         "dedup",
         splits=list(source.splits),
         options={"distance": distance, "keep_splits": list(kept)},
         source=source.identity,
         packages={} if distance is None else {"pillow": version("pillow")},
-        kind=TwinWriter,
     )
 
 
-def _copy(source: Input, found: _Found, writer: TwinWriter) -> None:
+def _copy(source: Input, found: _Found, writer: DatasetWriter) -> None:
     with progress(source.num_rows, "write") as bar:
         for split, data in source.splits.items():
             start = found.inventory.rows(split).start
             for number, row in enumerate(data):
                 if line := found.left_out.get(start + number):
-                    writer.leave_out(line)
+                    writer.account(line)
                 else:
                     writer.add(split, row, data.image_bytes(number))
                 bar.update()
         bar.set_postfix_str(f"{len(found.left_out)} left out")
-
-
-def _num_cpus() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _image_copies(inventory: Inventory, likeness: Likeness, *, looks: bool) -> ImageCopies:

@@ -72,7 +72,7 @@ def merge(
     blank = (
         nullcontext()
         if dry_run
-        else target.writer("merge", splits=splits, options={"ids": ids}, source=_origin(inputs), kind=DatasetWriter)
+        else target.writer("merge", splits=splits, options={"ids": ids}, source=_origin(inputs))
     )
     paths = ImagePaths()
     with blank as writer, progress(sum(source.num_rows for source in inputs), "merge") as bar:

@@ -19,7 +19,6 @@ from phidata.errors import DataError, UsageError
 from phidata.loading import ConversationData
 from phidata.records import Conversation
 from phidata.storage.shape import SHARD_BYTES
-from phidata.storage.writer import DatasetWriter
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +93,6 @@ def split(
                 "of": list(of),
             },
             source=source.identity,
-            kind=DatasetWriter,
         )
     )
     with blank as writer:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import phidata
 from phidata.curation.inputs import Input, check_output
 from phidata.storage.manifest import Identity
 from phidata.storage.shape import Shape, check_data_name, check_shape
 from phidata.storage.writer import DatasetWriter
-
-Writer = TypeVar("Writer", bound=DatasetWriter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +30,10 @@ class Target:
         splits: Sequence[str],
         options: Mapping[str, Any],
         source: Identity,
-        kind: type[Writer],
         packages: Mapping[str, str] | None = None,
-    ) -> Writer:
+    ) -> DatasetWriter:
         """Begin the folder; `packages` are the versions of libraries that decide what is in it."""
-        return kind(
+        return DatasetWriter(
             self.out,
             name=self.name,
             converter=converter,

@@ -18,12 +18,19 @@ class ImageList:
     def __len__(self) -> int:
         return len(self._images)
 
+    def __contains__(self, path: str) -> bool:
+        return path in self._images
+
     def add(self, path: str, data: bytes) -> bool:
         """Take an image into the list; False when it stood there already.
 
         Raises DataError when the same path stood for another image before.
         """
         return self._take(path, (hashlib.sha256(data).digest(), len(data)))
+
+    def note(self, path: str, *, sha256: str, num_bytes: int) -> bool:
+        """The same for an image that is known by its hash in hexadecimal digits."""
+        return self._take(path, (bytes.fromhex(sha256), num_bytes))
 
     def extend(self, other: ImageList) -> None:
         """Take all of another list, behind those that are here."""

@@ -20,7 +20,8 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`count` rows that fared alike; `id`, `file` and `line` where one row is meant. `split` is None for rows that
-    belong to none. A skipped and a failed row has its `reason`."""
+    belong to none. A skipped and a failed row has its `reason`. A row that is left out for the sake of another names
+    it as its `twin` of `twin_split`; `distance` is that of their images, None for the same ones."""
 
     split: str | None
     outcome: Outcome
@@ -29,6 +30,9 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | None = None
     file: str | None = None
     line: int | None = None
+    twin: str | None = None
+    twin_split: str | None = None
+    distance: int | None = None
 
 
 def write_ledger(root: Path, lines: Iterable[LedgerLine]) -> None:

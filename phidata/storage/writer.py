@@ -16,7 +16,7 @@ import msgspec
 from phidata.errors import DataError, UsageError
 from phidata.records import Conversation
 from phidata.storage.image_list import ImageList, joined
-from phidata.storage.ledger import OUTCOMES, LedgerLine, Outcome, sums, write_ledger
+from phidata.storage.ledger import OUTCOMES, LedgerLine, sums, write_ledger
 from phidata.storage.manifest import FORMAT_VERSION, DataFile, Identity, Manifest, RowLedger, SplitLedger
 from phidata.storage.shape import SHARD_BYTES, Shape
 from phidata.storage.splits import SplitWriter, finish_folder, shape_versions, split_writer
@@ -95,11 +95,17 @@ class DatasetWriter:
 
     def skip(self, split: str | None, reason: str, *, id: str | None = None, count: int = 1) -> None:
         """Account for rows that are left out on purpose; `id` where it is one."""
-        self._lose(split, "skipped", reason, id, count)
+        self.account(LedgerLine(split=split, outcome="skipped", count=count, reason=reason, id=id))
 
     def fail(self, split: str | None, reason: str, *, id: str | None = None, count: int = 1) -> None:
         """Account for rows that could not be written."""
-        self._lose(split, "failed", reason, id, count)
+        self.account(LedgerLine(split=split, outcome="failed", count=count, reason=reason, id=id))
+
+    def account(self, line: LedgerLine) -> None:
+        """Account for rows that are not written, by a line of the ledger."""
+        if line.split is not None and line.split not in self._writers:
+            raise KeyError(line.split)
+        self._lost.append(line)
 
     def finish(self) -> Manifest:
         """Write card, ledger and manifest, and let the folder take its place."""
@@ -126,11 +132,6 @@ class DatasetWriter:
             for writer in self._writers.values():
                 writer.discard()
             self._place.remove()
-
-    def _lose(self, split: str | None, outcome: Outcome, reason: str, id: str | None, count: int) -> None:
-        if split is not None and split not in self._writers:
-            raise KeyError(split)
-        self._lost.append(LedgerLine(split=split, outcome=outcome, count=count, reason=reason, id=id))
 
     def _manifest(self, files: dict[str, tuple[DataFile, ...]], lines: list[LedgerLine]) -> Manifest:
         counts = sums(lines)

@@ -15,10 +15,12 @@ from PIL import Image
 import phidata
 from phidata import DataError, UsageError
 from phidata.cli import main
+from phidata.conversion import Media, Root, Row
 from phidata.conversion.converter import find_converter, full_settings
 from phidata.conversion.detection import detect
+from phidata.conversion.options import Options
 
-from .conftest import ROOT
+from .conftest import ROOT, VIDEOS
 
 PAIRS = '''
     """Pictures with a caption beside them: `cat.jpg` and `cat.txt`."""
@@ -203,6 +205,25 @@ def test_an_image_that_can_not_be_had_fails_its_row_by_line(tmp_path: Path, pair
     assert (failure["file"], failure["line"]) == ("a/0.txt", 1)
     assert failure["reason"].startswith(reason.format(source=folder))
     assert len(read_rows(tmp_path / "out")) == 1
+
+
+def test_frames_and_embedded_images_of_a_row_are_numbered_together(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes((VIDEOS / "tiny_av1.mp4").read_bytes())
+    (tmp_path / "cat.jpg").write_bytes(picture())
+    row = Row(split="train", name="train/1", file="rows.json", line=1)
+    media = Media(Root(path=tmp_path, name="source"), row, Options(num_frames=2))
+    uri = "data:image/jpeg;base64," + base64.b64encode(picture()).decode()
+    first = media.frames("clip.mp4")
+    shown = [*first, media.image("cat.jpg"), media.image(uri), *media.frames("clip.mp4")]
+    assert shown == [
+        "train/1.0.jpg",
+        "train/1.1.jpg",
+        "train/cat.jpg",
+        "train/1.2.jpg",
+        "train/1.3.jpg",
+        "train/1.4.jpg",
+    ]
+    assert list(media.encoded) == shown
 
 
 def test_images_can_lie_elsewhere(tmp_path: Path, pairs: str) -> None:

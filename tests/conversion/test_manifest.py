@@ -56,6 +56,7 @@ def test_the_manifest_is_whole_and_exact(out: Path) -> None:
             "seed": 0,
             "ids": "count",
             "on_error": "fail",
+            "settings": {"list": "01"},
         },
         "source": {"kind": "folder"},
         "rows": {"rows_in": 7, "written": 5, "skipped": 1, "failed": 1, "skip_reasons": {"not an .avi file": 1}},
@@ -98,7 +99,11 @@ def test_the_manifest_matches_its_schema(out: Path) -> None:
     "source",
     [
         {"kind": "archive", "sha256": "0" * 64, "bytes": 9},
+        {"kind": "file", "sha256": "0" * 64, "bytes": 9},
         {"kind": "hub", "repo_id": "a/b", "file": "c.tar.gz", "revision": "main", "sha256": "0" * 64},
+        {"kind": "hub", "repo_id": "a/b", "files": "c/*.parquet", "revision": "main"},
+        {"kind": "folder", "name": "birds", "rows": 3, "sha256": "0" * 64},
+        {"kind": "folders", "name_1": "birds", "rows_1": 3, "sha256_1": "0" * 64},
     ],
 )
 def test_the_schema_knows_every_source(out: Path, source: dict[str, object]) -> None:

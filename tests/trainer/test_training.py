@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+import phidata
+from phidata.storage.writer import DatasetWriter
+
 from .conftest import COLOURS, Run, environment, python_line, row, train_line, write_data
 
 STAGES = Path(__file__).with_name("stages.py")
@@ -151,3 +154,20 @@ def test_the_trained_model_is_evaluated_alike_in_any_batch_size(
     assert first == second
     after = json.loads((alone / "eval_after.json").read_text())
     assert first["splits"]["val"] == after["splits"]["val"]
+
+
+def test_another_shape_of_data_trains_the_same(
+    run: Run, model_folder: Path, data_folder: Path, alone: Path, tmp_path: Path
+) -> None:
+    splits = ("train", "val")
+    made = {"name": "colours", "converter": "merge", "versions": {}}
+    with DatasetWriter(tmp_path / "data", **made, splits=splits, shape="parquet") as writer:
+        for split in splits:
+            data = phidata.load(data_folder, split)
+            for number, conversation in enumerate(data):
+                writer.add(split, conversation, data.image_bytes(number))
+        writer.finish()
+    flags = ("--batch_size", "4", "--num_train_epochs", "2", "--zero", "0", *FAST)
+    done = run(*train_line(model_folder, tmp_path / "data", tmp_path / "out", *flags))
+    assert done.returncode == 0, done.stderr
+    assert log(tmp_path / "out", "loss") == log(alone, "loss")
