@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phidata.conversion import About, Converted, Converter, HubFiles, Media, Option, Root, Settings, cauldron
+from phidata.conversion import About, Converted, Converter, Media, Option, Root, Settings, cauldron
 
 SUBSET = Option(name="subset", help="Which subset to read, such as ai2d; of a folder with one subset that one.")
 
@@ -25,7 +25,7 @@ class Cauldron:
         name="cauldron",
         kind="conversations about images",
         source="Parquet files with images and texts, of one subset or in a folder for each subset",
-        hub=(HubFiles(cauldron.HUB_ID, ("{subset}/*.parquet",)),),
+        hub=(cauldron.hub("{subset}"),),
         licence="each subset its own; see the data set's page",
         options=(SUBSET, cauldron.TURNS),
     )

@@ -20,13 +20,10 @@ from phidata.conversion import (
     Converter,
     HubFiles,
     Media,
-    RecordRow,
     Root,
     Row,
-    RowNames,
     Settings,
     Skip,
-    SourceTable,
     Turn,
     cauldron,
     fields,
@@ -44,7 +41,7 @@ class DocVqa:
         name="docvqa",
         kind="questions about scanned pages",
         source="Parquet files with image, query, answers or images, texts; or train|val|test_v1.0.json, documents/",
-        hub=(EXCERPT, HubFiles(cauldron.HUB_ID, ("docvqa/*.parquet",))),
+        hub=(EXCERPT, cauldron.hub("docvqa")),
         licence="not stated by the publisher; for research",
         splits={"train": "train", "val": "test"},
     )
@@ -60,15 +57,15 @@ class DocVqa:
     def convert(self, row: Row, media: Media) -> tuple[Turn, ...]:
         if isinstance(row, cauldron.CauldronRow):
             return tuple(cauldron.turns(row, media).turns)
-        record = row.record if isinstance(row, RecordRow) else media.record()
-        question = fields.text(record, "question" if isinstance(row, RecordRow) else "query.en")
+        record = row.record if isinstance(row, files.RecordRow) else media.record()
+        question = fields.text(record, "question" if isinstance(row, files.RecordRow) else "query.en")
         answers = fields.texts(record, "answers")
         images = fields.pictures(media, fields.value(record, "image"))
         return (Turn(images=images, user=f"{question}\nAnswer briefly.", assistant=answers[0], answers=answers),)
 
 
-def _excerpt(tables: list[SourceTable]) -> Iterator[Row | Skip]:
-    names = RowNames()
+def _excerpt(tables: list[files.SourceTable]) -> Iterator[Row | Skip]:
+    names = files.RowNames()
     for source in tables:
         for line, record in source.table.rows(("id", "answers")):
             name, id_ = names.next(source.split), fields.identifier(record, "id")

@@ -14,23 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from zlib import crc32
 
-from phidata.conversion import (
-    About,
-    Converter,
-    HubFiles,
-    Media,
-    RecordRow,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    cauldron,
-    fields,
-    files,
-    kind_of,
-)
-from phidata.errors import DataError
+from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn, cauldron, fields, files
 
 QUESTIONS = (
     "Is the sentiment of this meme offensive?",
@@ -54,7 +38,7 @@ class HatefulMemes:
         name="hateful_memes",
         kind="yes/no questions about memes",
         source="the cauldron's Parquet files; or train|dev|test….jsonl with img/",
-        hub=(HubFiles(cauldron.HUB_ID, ("hateful_memes/*.parquet",)),),
+        hub=(cauldron.hub("hateful_memes"),),
         licence="the Hateful Memes licence of the publisher; for research",
         splits={"train": "train[500:]", "val": "train[:500]"},
     )
@@ -67,16 +51,16 @@ class HatefulMemes:
     def convert(self, row: Row, media: Media) -> tuple[Turn, ...]:
         if isinstance(row, cauldron.CauldronRow):
             return tuple(cauldron.turns(row, media).turns)
-        assert isinstance(row, RecordRow)
+        assert isinstance(row, files.RecordRow)
         label = row.record["label"]
-        if label not in (0, 1):
-            raise DataError(f"its 'label' is {kind_of(label)}, where 0 or 1 is expected")
+        if type(label) is not int or label not in (0, 1):
+            raise fields.unexpected(row.record, "label", "0 or 1")
         question = QUESTIONS[crc32((row.id or row.name).encode()) % len(QUESTIONS)]
         image = media.image(fields.text(row.record, "img"))
         return (Turn(images=(image,), user=f"{question}\nAnswer yes or no.", assistant="Yes." if label else "No."),)
 
 
-def _original(root: Root, listed: list[str]) -> Iterator[RecordRow | Skip]:
+def _original(root: Root, listed: list[str]) -> Iterator[files.RecordRow | Skip]:
     for row in files.record_rows(root, listed, id="id", split=files.stem_split):
         yield row if row.problem or fields.present(row.record, "label") else files.skipped(row, "no label")
 

@@ -17,24 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from zlib import crc32
 
-from phidata.conversion import (
-    About,
-    Converter,
-    HubFiles,
-    ImageFinder,
-    Media,
-    RecordRow,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    cauldron,
-    fields,
-    files,
-    kind_of,
-)
-from phidata.errors import DataError
+from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn, cauldron, fields, files
 
 QUESTIONS = (
     'Evaluate the accuracy of this statement regarding the images: "{}". Is it true?',
@@ -55,7 +38,7 @@ class Pair(Row):
     """Two pictures and what is said about them."""
 
     images: tuple[str, str]
-    statements: tuple[RecordRow, ...]
+    statements: tuple[files.RecordRow, ...]
 
 
 class Nlvr2:
@@ -65,7 +48,7 @@ class Nlvr2:
         name="nlvr2",
         kind="statements about pairs of images",
         source="the cauldron's Parquet files; or train|dev|test1.json with <pair>-img0.png, <pair>-img1.png",
-        hub=(HubFiles(cauldron.HUB_ID, ("nlvr2/*.parquet",)),),
+        hub=(cauldron.hub("nlvr2"),),
         licence="CC BY 4.0 (the statements; the pictures have their own)",
         options=(cauldron.TURNS,),
         splits={"train": "train[500:]", "val": "train[:500]"},
@@ -85,18 +68,18 @@ class Nlvr2:
         return tuple(_turn(statement, images if k == 0 else ()) for k, statement in enumerate(row.statements))
 
 
-def _turn(statement: RecordRow, images: tuple[str, ...]) -> Turn:
+def _turn(statement: files.RecordRow, images: tuple[str, ...]) -> Turn:
     sentence, label = fields.text(statement.record, "sentence"), statement.record["label"]
-    if label not in ANSWERS:
-        raise DataError(f'its \'label\' is {kind_of(label)}, where "True" or "False" is expected')
+    if not isinstance(label, str) or label not in ANSWERS:
+        raise fields.unexpected(statement.record, "label", '"True" or "False"')
     question = QUESTIONS[crc32((statement.id or "").encode()) % len(QUESTIONS)].format(sentence)
     return Turn(images=images, user=f"{PREFIX} {question} Answer yes or no.", assistant=ANSWERS[label])
 
 
 def _original(root: Root, listed: list[str], *, join: bool) -> Iterator[Row | Skip]:
-    finder = ImageFinder(root)
+    finder = files.ImageFinder(root)
     for file in listed:
-        pairs: dict[str, list[RecordRow]] = {}
+        pairs: dict[str, list[files.RecordRow]] = {}
         for row in files.record_rows(root, [file], id="identifier", split=files.stem_split):
             found = re.fullmatch(r"(.+)-\d+", row.id or "")
             if row.problem is not None:

@@ -14,14 +14,12 @@ for each picture, --map images='{_stem}.jpg'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
 from phidata.conversion import (
-    TABLE_SUFFIXES,
     About,
     Converted,
     Converter,
@@ -30,14 +28,11 @@ from phidata.conversion import (
     Option,
     Root,
     Row,
-    RowNames,
     Settings,
-    Turn,
     fields,
     files,
     templates,
 )
-from phidata.errors import DataError, UsageError
 
 MAP = Option(
     name="map",
@@ -52,7 +47,7 @@ FILES = Option(name="files", help="Which files to read, such as 'data/train-*'."
 class TableRow(Row):
     """One row of a table, and what each part of it is made from."""
 
-    parts: Mapping[str, str]
+    parts: dict[str, str]
 
 
 class AnyTable:
@@ -68,15 +63,8 @@ class AnyTable:
     )
 
     def rows(self, root: Root, settings: Settings) -> Iterator[TableRow]:
-        chosen = [file for file in root.files(*TABLE_SUFFIXES) if fnmatchcase(file, settings["files"])]
-        if not chosen:
-            wanted = "" if settings["files"] == "*" else f" called {settings['files']}"
-            raise UsageError(f"{root.name} holds no table{wanted}; tables are {', '.join(TABLE_SUFFIXES)}")
-        tables, names = files.source_tables(root, chosen), RowNames()
-        columns = tables[0].table.columns
-        if not columns:
-            raise DataError(f"{tables[0].file} is empty, where columns and rows are expected")
-        parts = templates.read_map(settings["map"], [*columns, *_place(chosen[0], 1)])
+        tables, names = files.any_tables(root, settings["files"]), files.RowNames()
+        parts = templates.read_map(settings["map"], [*tables[0].table.columns, *_place(tables[0].file, 1)])
         id_ = parts.get("id", "")
         for source in tables:
             for line, record in source.table.rows((id_.partition(".")[0],)):
@@ -85,43 +73,11 @@ class AnyTable:
                 yield TableRow(split=source.split, name=name, file=source.file, line=line, id=found, parts=parts)
 
     def convert(self, row: TableRow, media: Media) -> Converted:
-        record, parts = media.record() | _place(row.file, row.line), row.parts
-        user = templates.fill_in(parts["user"], record)
-        answers = _answers(record, parts.get("answers"))
-        assistant = templates.fill_in(parts["assistant"], record) if "assistant" in parts else (answers or ("",))[0]
-        turn = Turn(images=_images(record, parts, media), user=user, assistant=assistant, answers=answers)
-        kept = {part.partition(".")[2]: _plain(record, name) for part, name in parts.items() if "." in part}
-        return Converted(turns=(turn,), metadata=kept or None)
+        return templates.mapped(row.parts, media.record() | _place(row.file, row.line), media)
 
 
 def _place(file: str, line: int | None) -> dict[str, Any]:
     return {"_file": file, "_stem": PurePosixPath(file).stem, "_line": line}
-
-
-def _images(record: Mapping[str, Any], parts: Mapping[str, str], media: Media) -> tuple[str, ...]:
-    source = parts.get("images")
-    if source is None:
-        return ()
-    if templates.columns_in(source):
-        return (media.image(templates.fill_in(source, record)),)
-    return fields.pictures(media, fields.value(record, source))
-
-
-def _answers(record: Mapping[str, Any], column: str | None) -> tuple[str, ...] | None:
-    if column is None:
-        return None
-    found = fields.value(record, column)
-    several = found if isinstance(found, list) else [found]
-    if not several:
-        raise DataError(f"its {column!r} is an empty list, where answers are expected")
-    return tuple(dict.fromkeys(templates.as_text(answer, column) for answer in several))
-
-
-def _plain(record: Mapping[str, Any], column: str) -> Any:
-    found = fields.value(record, column)
-    if isinstance(found, bytes):
-        raise DataError(f"its {column!r} is bytes, which metadata can not hold")
-    return found
 
 
 converter: Converter[TableRow] = AnyTable()

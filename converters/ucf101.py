@@ -30,12 +30,7 @@ from phidata.conversion import (
     labelled_files,
 )
 
-LIST = Option(
-    name="list",
-    help="Which of the three official divisions into training and test clips, of the original.",
-    default="01",
-    choices=("01", "02", "03"),
-)
+LIST = Option(name="list", help="Which official division, of the original.", default="01", choices=("01", "02", "03"))
 
 
 @dataclass(frozen=True, kw_only=True)

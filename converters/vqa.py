@@ -17,19 +17,15 @@ answer is a letter. Pictures lie anywhere in the source or in --images, under th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 from phidata.conversion import (
     About,
-    Asked,
     Converter,
-    ImageFinder,
     Media,
     Option,
-    Question,
-    RecordRow,
     Root,
     Row,
     Settings,
@@ -37,9 +33,7 @@ from phidata.conversion import (
     Turn,
     fields,
     files,
-    question_rows,
-    question_turns,
-    ranked,
+    questions,
     templates,
 )
 from phidata.errors import DataError, UsageError
@@ -47,37 +41,29 @@ from phidata.errors import DataError, UsageError
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def plain(answers: str, image: str, *, digits: int = 0) -> Callable[[RecordRow], Iterator[Asked]]:
-    """Reads a question whose record names its answers and its picture, a number of at least so many digits."""
-
-    def read(row: RecordRow) -> Iterator[Asked]:
-        picture = f"{fields.name(row.record, image).zfill(digits)}.jpg"
-        yield Asked(row.id, fields.text(row.record, "question"), ranked(row.record, answers), (picture,))
-
-    return read
-
-
-def vqav2(row: RecordRow) -> Iterator[Asked]:
-    (asked,) = plain("answers", "image_id", digits=12)(row)
+def vqav2(row: files.RecordRow) -> Iterator[questions.Asked]:
+    (asked,) = questions.reader("answers", "image_id", digits=12)(row)
     place = re.search(r"(train|val|test)[a-z-]*(\d{4})", row.file)  # test-dev2015 asks about pictures of test2015
     yield asked._replace(
         images=(f"COCO_{place[1]}{place[2]}_{asked.images[0]}", *asked.images) if place else asked.images
     )
 
 
-def scienceqa(row: RecordRow) -> Iterator[Asked]:
+def scienceqa(row: files.RecordRow) -> Iterator[questions.Asked]:
     choices, answer, image = fields.texts(row.record, "choices"), row.record.get("answer"), row.record.get("image")
     if answer is not None and answer not in range(len(choices)):
         raise DataError(f"its 'answer' is {answer!r}, where the number of one of {len(choices)} choices is expected")
     lines = [row.record.get("hint"), fields.text(row.record, "question"), *map("{}. {}".format, LETTERS, choices)]
     names = (f"{row.record.get('split')}/{row.id}/{image}",) if image else ()
-    yield Asked(row.id, "\n".join(filter(None, lines)), () if answer is None else (LETTERS[answer],), names)
+    yield questions.Asked(row.id, "\n".join(filter(None, lines)), () if answer is None else (LETTERS[answer],), names)
 
 
-def visual_genome(row: RecordRow) -> Iterator[Asked]:
+def visual_genome(row: files.RecordRow) -> Iterator[questions.Asked]:
     image = (f"{fields.name(row.record, 'id')}.jpg",)
     for record in fields.records(row.record, "qas"):
-        yield Asked(fields.name(record, "qa_id"), fields.text(record, "question"), ranked(record, "answer"), image)
+        yield questions.Asked(
+            fields.name(record, "qa_id"), fields.text(record, "question"), questions.ranked(record, "answer"), image
+        )
 
 
 LAYOUTS = {
@@ -88,11 +74,11 @@ LAYOUTS = {
     "scienceqa": files.JsonLayout(("question", "choices"), members=True),
     "visual_genome": files.JsonLayout(("id", "qas")),
 }
-READ: dict[str, Callable[[RecordRow], Iterator[Asked]]] = {
+READ: dict[str, questions.Read] = {
     "vqav2": vqav2,
-    "textvqa": plain("answers", "image_id"),
-    "aokvqa": plain("direct_answers", "image_id", digits=12),
-    "gqa": plain("answer", "imageId"),
+    "textvqa": questions.reader("answers", "image_id"),
+    "aokvqa": questions.reader("direct_answers", "image_id", digits=12),
+    "gqa": questions.reader("answer", "imageId"),
     "scienceqa": scienceqa,
     "visual_genome": visual_genome,
 }
@@ -118,17 +104,17 @@ class Vqa:
         )
         templates.check(prompt, ("question",), "--prompt")
         given = _annotations(root) if name == "vqav2" else {}
-        finder = ImageFinder(root)
+        finder = files.ImageFinder(root)
         records = files.record_rows(root, listed, id="question_id", under=layout.under, members=layout.members)
         if name == "scienceqa":  # whose one file has all splits
             records = iter(sorted(records, key=lambda row: files.split_rank(str(row.record.get("split")))))
         for row in records:
             answered = replace(row, record={**row.record, "answers": given[row.id]}) if row.id in given else row
-            yield from question_rows(answered, READ[name], finder, prompt)
+            yield from questions.rows(answered, READ[name], finder, prompt)
 
     def convert(self, row: Row, media: Media) -> tuple[Turn, ...]:
-        assert isinstance(row, Question)
-        return question_turns(row, media)
+        assert isinstance(row, questions.Question)
+        return questions.turns(row, media)
 
 
 def _annotations(root: Root) -> dict[str | None, list[str]]:
@@ -136,7 +122,7 @@ def _annotations(root: Root) -> dict[str | None, list[str]]:
     with suppress(UsageError):
         listed = files.with_keys(root, ("question_id", "answers"), ".json", under="annotations")
         rows = files.record_rows(root, listed, id="question_id", under="annotations")
-        return {row.id: list(ranked(row.record, "answers")) for row in rows}
+        return {row.id: list(questions.ranked(row.record, "answers")) for row in rows}
     return {}
 
 

@@ -1,6 +1,6 @@
 """Converting: the engine, and what a converter is written with."""
 
-from phidata.conversion import captioned, cauldron, fields, files, templates
+from phidata.conversion import captioned, cauldron, fields, files, questions, templates
 from phidata.conversion.chat_files import ChatFile, chat_files, chat_rows, messages_misfit
 from phidata.conversion.chat_layout import OPTIONS as CHAT_OPTIONS
 from phidata.conversion.chat_layout import ChatLayout
@@ -9,24 +9,19 @@ from phidata.conversion.class_folders import class_folders
 from phidata.conversion.converter import About, Converted, Converter, Option, Row, Settings, Skip
 from phidata.conversion.dataset_info import described_files, pairs_of, renamed
 from phidata.conversion.engine import convert
-from phidata.conversion.files import ImageFinder, RecordRow, RowNames, SourceTable
 from phidata.conversion.layouts import LabelledFile, Layout, labelled_files
 from phidata.conversion.media import Media
-from phidata.conversion.questions import Asked, Piece, Question, question_rows, question_turns, ranked
 from phidata.conversion.tags import lift_tags, put_tags
 from phidata.records import Turn
 from phidata.storage.annotations import Entry, Item, Record, json_items, json_objects, json_records, kind_of, read_json
 from phidata.storage.hub import HubFile, HubFiles
 from phidata.storage.manifest import Manifest
 from phidata.storage.source import Root
-from phidata.storage.tables import SUFFIXES as TABLE_SUFFIXES
 from phidata.storage.tables import Table, open_table
 
 __all__ = [
     "CHAT_OPTIONS",
-    "TABLE_SUFFIXES",
     "About",
-    "Asked",
     "ChatFile",
     "ChatLayout",
     "ChatRow",
@@ -35,23 +30,17 @@ __all__ = [
     "Entry",
     "HubFile",
     "HubFiles",
-    "ImageFinder",
     "Item",
     "LabelledFile",
     "Layout",
     "Manifest",
     "Media",
     "Option",
-    "Piece",
-    "Question",
     "Record",
-    "RecordRow",
     "Root",
     "Row",
-    "RowNames",
     "Settings",
     "Skip",
-    "SourceTable",
     "Table",
     "Turn",
     "captioned",
@@ -74,9 +63,7 @@ __all__ = [
     "open_table",
     "pairs_of",
     "put_tags",
-    "question_rows",
-    "question_turns",
-    "ranked",
+    "questions",
     "read_json",
     "renamed",
     "templates",

@@ -1,24 +1,28 @@
-"""Pictures with a text of the same name beside them, in a folder or in tars: `17.jpg` and `17.txt` or `17.json`."""
+"""Pictures with captions: in COCO's json, or in a text of the same name beside them, in a folder or in tars."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from phidata.conversion import fields
-from phidata.conversion.files import by_split, split_of
+from phidata.conversion.converter import Row
+from phidata.conversion.files import ImageFinder, RowNames, by_split, split_of, with_keys
 from phidata.conversion.questions import Piece
 from phidata.errors import DataError, UsageError
-from phidata.storage.annotations import json_keys
+from phidata.storage.annotations import json_keys, json_objects
 from phidata.storage.source import Root
 from phidata.storage.tar import members
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 TEXTS = (".txt", ".json")
+
+
+Found = tuple[Row, str | Piece | None, tuple[str, ...]]
 
 
 class Sample(NamedTuple):
@@ -43,6 +47,20 @@ class Sample(NamedTuple):
     def text(self) -> tuple[str, Piece] | None:
         """The suffix of the text and the text, when there is one."""
         return next(((suffix, self.parts[suffix]) for suffix in TEXTS if suffix in self.parts), None)
+
+
+def found(root: Root, field: str) -> Iterator[Found]:
+    """Every picture with its captions, the row's place and name, from tars, COCO's json, or a folder of pairs.
+
+    Raises UsageError when there is none of them, and DataError for a tar that is cut short or damaged.
+    """
+    if root.files(".tar"):
+        return _beside(root, field)
+    try:
+        return _coco(root, with_keys(root, ("image_id", "caption"), ".json", under="annotations"))
+    except UsageError:
+        check_folder(root, field)
+        return _beside(root, field)
 
 
 def samples_in(root: Root) -> Iterator[Sample]:
@@ -95,6 +113,44 @@ def captions_in(root: Root, sample: Sample, field: str) -> tuple[str, ...]:
         raise DataError(f"its {suffix} is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
     except msgspec.MsgspecError as error:
         raise DataError(f"its {suffix} is no JSON object ({error})") from error
+
+
+def _coco(root: Root, listed: list[str]) -> Iterator[Found]:
+    finder, names = ImageFinder(root), RowNames()
+    for file in listed:
+        split = split_of(file)
+        said: dict[str | None, list[dict[str, Any]]] = {}
+        for _, annotation, _ in json_objects(root.path / file, "annotations"):
+            said.setdefault(fields.identifier(annotation, "image_id"), []).append(annotation)
+        for line, image, problem in json_objects(root.path / file, "images"):
+            captions: tuple[str, ...] = ()
+            place = ""
+            try:
+                of_image = said.pop(fields.identifier(image, "id"), [])
+                captions = tuple(dict.fromkeys(fields.text(one, "caption").strip() for one in of_image))
+                place = finder.find(fields.text(image, "file_name"), split=split)
+            except DataError as error:
+                problem = problem or str(error)
+            id_, name = fields.identifier(image, "id"), names.next(split)
+            yield Row(split=split, name=name, file=file, line=line, id=id_, problem=problem), place, captions
+        for unknown in said:
+            problem = f"its captions are of the image {unknown}, which is not under 'images'"
+            yield Row(split=split, name=names.next(split), file=file, id=unknown, problem=problem), None, ()
+
+
+def _beside(root: Root, field: str) -> Iterator[Found]:
+    names = RowNames()
+    for sample in samples_in(root):
+        problem: str | None = None
+        captions: tuple[str, ...] = ()
+        try:
+            captions = captions_in(root, sample, field)
+        except DataError as error:
+            problem = str(error)
+        if sample.picture is None and sample.text is not None:
+            problem = "it has a text and no picture"
+        row = Row(split=sample.split, name=names.next(sample.split), file=sample.place, id=sample.name, problem=problem)
+        yield row, sample.picture, captions
 
 
 def _samples(split: str, pieces: Iterable[tuple[str, Piece]]) -> Iterator[Sample]:

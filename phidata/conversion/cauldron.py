@@ -15,6 +15,7 @@ from phidata.conversion.media import Media
 from phidata.errors import DataError, UsageError
 from phidata.records import Turn
 from phidata.storage.annotations import kind_of
+from phidata.storage.hub import HubFiles
 from phidata.storage.source import Root
 
 HUB_ID = "HuggingFaceM4/the_cauldron"
@@ -25,6 +26,11 @@ TURNS = Option(
     default="join",
     choices=("join", "split"),
 )
+
+
+def hub(subset: str) -> HubFiles:
+    """Where a subset lies on the hub."""
+    return HubFiles(HUB_ID, (f"{subset}/*.parquet",))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,11 +25,16 @@ def value(record: Mapping[str, Any], column: str) -> Any:
     return found
 
 
+def unexpected(record: Mapping[str, Any], column: str, expected: str) -> DataError:
+    """The error for a column that holds something else: `its 'label' is null, where 0 or 1 is expected`."""
+    return DataError(f"its {column!r} is {kind_of(value(record, column))}, where {expected} is expected")
+
+
 def text(record: Mapping[str, Any], column: str) -> str:
     """The text in a column. Raises DataError when there is none, or something else."""
     found = value(record, column)
     if not isinstance(found, str):
-        raise DataError(f"its {column!r} is {kind_of(found)}, where a text is expected")
+        raise unexpected(record, column, "a text")
     return found
 
 
@@ -49,7 +54,7 @@ def records(record: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
     """The objects in a column that holds a list of them. Raises DataError for anything else."""
     found = value(record, column)
     if not isinstance(found, list):
-        raise DataError(f"its {column!r} is {kind_of(found)}, where a list of objects is expected")
+        raise unexpected(record, column, "a list of objects")
     for item in found:
         if not isinstance(item, dict):
             raise DataError(f"its {column!r} holds {kind_of(item)}, where an object is expected")
@@ -63,7 +68,7 @@ def present(record: Mapping[str, Any], column: str) -> bool:
 
 def identifier(record: Mapping[str, Any], column: str) -> str | None:
     """The text or integer in a column as an id, when there is one."""
-    found = record.get(column)
+    found = _look_up(record, column)
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else None
 
 
@@ -71,7 +76,7 @@ def name(record: Mapping[str, Any], column: str) -> str:
     """The text or integer in a column as text. Raises DataError when there is none, or something else."""
     found = identifier(record, column)
     if found is None:
-        raise DataError(f"its {column!r} is {kind_of(value(record, column))}, where a name or number is expected")
+        raise unexpected(record, column, "a name or number")
     return found
 
 
@@ -80,7 +85,7 @@ def number(record: Mapping[str, Any], column: str) -> int:
     try:
         return int(name(record, column))
     except ValueError as error:
-        raise DataError(f"its {column!r} is {kind_of(record[column])}, where a number is expected") from error
+        raise unexpected(record, column, "a number") from error
 
 
 def by_frequency(answers: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from phidata.conversion.fields import identifier
 from phidata.errors import DataError, UsageError
 from phidata.storage.annotations import Entry, json_items, json_keys, json_members, json_objects, json_records
 from phidata.storage.source import Root
-from phidata.storage.tables import Table, open_table
+from phidata.storage.tables import SUFFIXES, Table, open_table
 from phidata.storage.tree import Parts, files_below
 
 MAX_STRANGERS = 20  # JSON files that are looked at before a source counts as another kind
@@ -83,7 +84,7 @@ def tables(root: Root, *layouts: Sequence[str], folder: str | None = None) -> li
         files = _in_folder(root, files, folder)
     if not files:
         raise UsageError(f"{root.name} holds no Parquet or Arrow file with the columns {_either(layouts)}")
-    found = source_tables(root, files)
+    found = _source_tables(root, files)
     columns = found[0].table.columns
     if not any(set(layout) <= set(columns) for layout in layouts):
         raise UsageError(f"{found[0].file} has the columns {_names(columns)}; expected are {_either(layouts)}")
@@ -96,9 +97,19 @@ def tables(root: Root, *layouts: Sequence[str], folder: str | None = None) -> li
     return found
 
 
-def source_tables(root: Root, files: Iterable[str]) -> list[SourceTable]:
-    """These files of a source as its tables, by split."""
-    return [SourceTable(split=split_of(file), file=file, path=root.path / file) for file in by_split(files)]
+def any_tables(root: Root, pattern: str = "*") -> list[SourceTable]:
+    """The tables of any kind whose paths match a pattern, by split.
+
+    Raises UsageError when there are none, and DataError when the first of them is empty or damaged.
+    """
+    files = [file for file in root.files(*SUFFIXES) if fnmatchcase(file, pattern)]
+    if not files:
+        wanted = "" if pattern == "*" else f" called {pattern}"
+        raise UsageError(f"{root.name} holds no table{wanted}; tables are {', '.join(SUFFIXES)}")
+    found = _source_tables(root, files)
+    if not found[0].table.columns:
+        raise DataError(f"{found[0].file} is empty, where columns and rows are expected")
+    return found
 
 
 def with_keys(
@@ -227,6 +238,10 @@ class ImageFinder:
             if places := [place for place in places if f"/{place}".endswith(f"/{name}")]:
                 return next((place for place in places if split in place.split("/")), places[0])
         return names[0]
+
+
+def _source_tables(root: Root, files: Iterable[str]) -> list[SourceTable]:
+    return [SourceTable(split=split_of(file), file=file, path=root.path / file) for file in by_split(files)]
 
 
 def _near(root: Root) -> Iterator[Parts]:

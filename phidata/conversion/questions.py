@@ -24,6 +24,9 @@ class Asked(NamedTuple):
     images: tuple[str, ...]
 
 
+Read = Callable[[RecordRow], Iterable[Asked]]
+
+
 class Piece(NamedTuple):
     """A picture in a larger file, such as a tar."""
 
@@ -41,8 +44,8 @@ class Question(Row):
     answers: tuple[str, ...]
 
 
-def question_rows(
-    row: RecordRow, read: Callable[[RecordRow], Iterable[Asked]], finder: ImageFinder, prompt: str
+def rows(
+    row: RecordRow, read: Read, finder: ImageFinder, prompt: str
 ) -> Iterator[Row | Skip]:
     """The questions of one record, as rows in the split that the record names, else in its own.
 
@@ -77,7 +80,17 @@ def question_rows(
         )
 
 
-def question_turns(row: Question, media: Media) -> tuple[Turn, ...]:
+def reader(answers: str, image: str, *, digits: int = 0) -> Read:
+    """Reads a question whose record names its answers, and its picture by a number of at least so many digits."""
+
+    def read(row: RecordRow) -> Iterator[Asked]:
+        picture = f"{fields.name(row.record, image).zfill(digits)}.jpg"
+        yield Asked(row.id, fields.text(row.record, "question"), ranked(row.record, answers), (picture,))
+
+    return read
+
+
+def turns(row: Question, media: Media) -> tuple[Turn, ...]:
     """The picture, the question, the best answer, and all of them as `answers`."""
     images: tuple[str, ...] = ()
     if isinstance(row.image, Piece):

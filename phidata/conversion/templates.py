@@ -8,7 +8,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from phidata.conversion import fields
+from phidata.conversion.converter import Converted
+from phidata.conversion.media import Media
 from phidata.errors import DataError, UsageError
+from phidata.records import Turn
 from phidata.storage.annotations import kind_of
 
 TEXTS = ("user", "assistant")
@@ -86,6 +89,22 @@ def read_map(given: Iterable[str], columns: Sequence[str]) -> dict[str, str]:
     return parts
 
 
+def mapped(parts: Mapping[str, str], record: Mapping[str, Any], media: Media) -> Converted:
+    """One turn of a record, each part made from what `read_map` gives; without `assistant` the first of `answers`.
+
+    Raises DataError for what can not be in a turn.
+    """
+    answers = _answers(record, parts.get("answers"))
+    turn = Turn(
+        images=_images(record, parts, media),
+        user=fill_in(parts["user"], record),
+        assistant=fill_in(parts["assistant"], record) if "assistant" in parts else (answers or ("",))[0],
+        answers=answers,
+    )
+    kept = {part.removeprefix(METADATA): _kept(record, name) for part, name in parts.items() if METADATA in part}
+    return Converted(turns=(turn,), metadata=kept or None)
+
+
 def _checked(part: str, source: str, columns: Sequence[str]) -> str:
     if _is_column(source, columns):
         return f"{{{source}}}" if part in TEXTS else source
@@ -115,3 +134,29 @@ def _filler(record: Mapping[str, Any]) -> Callable[[re.Match[str]], str]:
         return _PLAIN[piece[0]] if piece[1] is None else as_text(fields.value(record, piece[1]), piece[1])
 
     return fill
+
+
+def _images(record: Mapping[str, Any], parts: Mapping[str, str], media: Media) -> tuple[str, ...]:
+    source = parts.get("images")
+    if source is None:
+        return ()
+    if columns_in(source):
+        return (media.image(fill_in(source, record)),)
+    return fields.pictures(media, fields.value(record, source))
+
+
+def _answers(record: Mapping[str, Any], column: str | None) -> tuple[str, ...] | None:
+    if column is None:
+        return None
+    found = fields.value(record, column)
+    several = found if isinstance(found, list) else [found]
+    if not several:
+        raise DataError(f"its {column!r} is an empty list, where answers are expected")
+    return tuple(dict.fromkeys(as_text(answer, column) for answer in several))
+
+
+def _kept(record: Mapping[str, Any], column: str) -> Any:
+    found = fields.value(record, column)
+    if isinstance(found, bytes):
+        raise DataError(f"its {column!r} is bytes, which metadata can not hold")
+    return found

@@ -65,7 +65,15 @@ def hub_table() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-MAP = ("images=image", "user={query.en}", "assistant=label", "answers=all", "id=nr", "metadata.number=nr")
+MAP = (
+    "images=image",
+    "user={query.en}",
+    "assistant=label",
+    "answers=all",
+    "id=nr",
+    "metadata.number=nr",
+    "metadata.said=query.en",
+)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow-file", "arrow-stream"])
@@ -90,13 +98,13 @@ def test_a_column_table_is_read_with_nested_columns_and_class_names(tmp_path: Pa
                     "answers": ["dog", "puppy"],
                 }
             ],
-            "metadata": {"number": 0},
+            "metadata": {"number": 0, "said": "0?"},
         },
         {
             "id": "1",
             "source": "table",
             "conversations": [{"images": [], "user": "1?", "assistant": "cat", "answers": ["dog", "puppy"]}],
-            "metadata": {"number": 1},
+            "metadata": {"number": 1, "said": "1?"},
         },
     ]
     name = "test-00000-of-00001.parquet" if kind == "parquet" else "test.arrow"
