@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-
-import msgspec
 
 from phidata.conversion.converter import Row, Skip
 from phidata.conversion.fields import identifier
 from phidata.errors import DataError, UsageError
-from phidata.storage.annotations import Entry, json_items, json_keys, json_members, json_objects, json_records
+from phidata.storage.annotations import Entry, first_keys, json_keys, json_members, json_objects
 from phidata.storage.source import Root
 from phidata.storage.tables import SUFFIXES, Table, open_table
 from phidata.storage.tree import Parts, files_below
@@ -124,7 +121,7 @@ def with_keys(
     found: list[str] = []
     strangers: dict[str, tuple[str, ...]] = {}
     for file in _least_deep(root.files(*suffixes)):
-        has = _first_keys(root, file, under=under, members=members)
+        has = first_keys(root.path / file, under=under, members=members)
         if set(keys) <= set(has):
             found.append(file)
         else:
@@ -274,28 +271,6 @@ def _least_deep(files: Sequence[str]) -> list[str]:
     named = {file for file in files if _WORD.search(PurePosixPath(file).name.lower())}
     depth = min((file.count("/") for file in named or files), default=0)
     return sorted((file for file in files if file in named or file.count("/") <= depth), key=lambda f: f.count("/"))
-
-
-def _first_keys(root: Root, file: str, *, under: str | None, members: bool) -> tuple[str, ...]:
-    path = root.path / file
-    stat = path.stat()
-    return _keys_inside(path, stat.st_size, stat.st_mtime_ns, under, members)
-
-
-@lru_cache(maxsize=1024)
-def _keys_inside(path: Path, _size: int, _changed: int, under: str | None, members: bool) -> tuple[str, ...]:
-    if members:
-        first = next((item.data for item in json_items(path)), b"")
-    elif under is None:
-        return json_keys(path)
-    elif under in json_keys(path):
-        first = next((record.data for record in json_records(path, under)), b"")
-    else:
-        return ()
-    try:
-        return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ()
 
 
 def _either(layouts: Iterable[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,6 +120,16 @@ def json_keys(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path.name}:{line} is not JSON ({error}); get the file again or mend it") from error
 
 
+def first_keys(path: Path, *, under: str | None = None, members: bool = False) -> tuple[str, ...]:
+    """The keys of the first record of a file, as `json_keys`; with `under` of the list that a document has under that
+    key, with `members` of the first member of a document that is one object.
+
+    Kept in memory as long as the file does not change. Raises DataError when it is not JSON.
+    """
+    stat = path.stat()
+    return _first_keys(path, stat.st_size, stat.st_mtime_ns, under, members)
+
+
 def is_json(path: Path) -> bool:
     """Whether a file is one JSON document."""
     try:
@@ -148,6 +159,21 @@ def kind_of(value: Any) -> str:
         return "bytes"
     names: dict[type, str] = {dict: "an object", list: "a list"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+@lru_cache(maxsize=1024)
+def _first_keys(path: Path, _size: int, _changed: int, under: str | None, members: bool) -> tuple[str, ...]:
+    if members:
+        first = next((item.data for item in json_items(path)), b"null")
+    elif under is None:
+        return json_keys(path)
+    else:
+        listed = json_records(path, under) if under in json_keys(path) else iter(())
+        first = next((record.data for record in listed), b"null")
+    try:
+        return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ()
 
 
 def _entry(line: int, data: bytes) -> Entry:
