@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from phidata.conversion import About, Converted, Converter, Media, Option, Root, Settings, cauldron
+from phidata.errors import UsageError
 
 SUBSET = Option(name="subset", help="Which subset to read, such as ai2d; of a folder with one subset that one.")
 
@@ -31,6 +32,8 @@ class Cauldron:
     )
 
     def rows(self, root: Root, settings: Settings) -> Iterator[cauldron.CauldronRow]:
+        if settings["subset"] is None and root.patterns:
+            raise UsageError(f"{root.name} has fifty subsets; say which to read, such as --subset ai2d")
         return cauldron.rows(root, subset=settings["subset"], turns=settings["turns"], any_source=True)
 
     def convert(self, row: cauldron.CauldronRow, media: Media) -> Converted:

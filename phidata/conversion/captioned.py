@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     split: str
     name: str
     file: str
-    parts: dict[str, Piece]
+    parts: list[tuple[str, Piece]]
 
     @property
     def place(self) -> str:
@@ -39,14 +39,14 @@ class Sample(NamedTuple):
         return f"{self.file}/{self.name}" if self.file.lower().endswith(".tar") else self.file
 
     @property
-    def picture(self) -> Piece | None:
-        """The picture, when there is one."""
-        return next((self.parts[suffix] for suffix in PICTURES if suffix in self.parts), None)
+    def pictures(self) -> list[Piece]:
+        """The pictures; there should be one."""
+        return [piece for suffix, piece in self.parts if suffix in PICTURES]
 
     @property
     def text(self) -> tuple[str, Piece] | None:
         """The suffix of the text and the text, when there is one."""
-        return next(((suffix, self.parts[suffix]) for suffix in TEXTS if suffix in self.parts), None)
+        return min((part for part in self.parts if part[0] in TEXTS), key=lambda part: TEXTS.index(part[0]), default=None)
 
 
 def found(root: Root, field: str) -> Iterator[Found]:
@@ -71,17 +71,19 @@ def samples_in(root: Root) -> Iterator[Sample]:
     if tars := by_split(root.files(".tar")):
         for file in tars:
             pieces = [(member.name, Piece(file, member.offset, member.num_bytes)) for member in members(root.path / file)]
-            yield from _samples(split_of(file), pieces)
+            yield from _samples(split_of(file), pieces, _key)
         return
     files = [file for file in by_split(root.files()) if not PurePosixPath(file).name.startswith(".")]
     for split, of_split in groupby(files, key=split_of):
         stems = sorted(of_split, key=lambda file: (_stem(file), file))
-        yield from _samples(split, ((file, Piece(file, 0, (root.path / file).stat().st_size)) for file in stems))
+        yield from _samples(split, ((file, Piece(file, 0, (root.path / file).stat().st_size)) for file in stems), _stem)
 
 
 def check_folder(root: Root, field: str) -> None:
     """Raise UsageError when no picture of a folder has a text beside it, or the first one's json has not the field."""
-    pair = next((sample for sample in samples_in(root) if sample.picture and sample.text), None)
+    pair = next((sample for sample in samples_in(root) if sample.pictures and sample.text), None)
+    if packed := root.files(".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"):
+        raise UsageError(f"{packed[0]} in {root.name} is a compressed tar, which has no places to read from; unpack it")
     if pair is None or pair.text is None:
         raise UsageError(
             f"{root.name} holds no json file with 'image_id', 'caption' under 'annotations', no tars, and no images "
@@ -147,20 +149,30 @@ def _beside(root: Root, field: str) -> Iterator[Found]:
             captions = captions_in(root, sample, field)
         except DataError as error:
             problem = str(error)
-        if sample.picture is None and sample.text is not None:
+        pictures = sample.pictures
+        if len(pictures) > 1:
+            problem = f"it has {len(pictures)} pictures, where one is expected"
+        elif not pictures and sample.text is not None:
             problem = "it has a text and no picture"
         row = Row(split=sample.split, name=names.next(sample.split), file=sample.place, id=sample.name, problem=problem)
-        yield row, sample.picture, captions
+        yield row, pictures[0] if pictures else None, captions
 
 
-def _samples(split: str, pieces: Iterable[tuple[str, Piece]]) -> Iterator[Sample]:
-    for name, group in groupby(pieces, key=lambda piece: _stem(piece[0])):
+def _samples(
+    split: str, pieces: Iterable[tuple[str, Piece]], name_of: Callable[[str], str]
+) -> Iterator[Sample]:
+    for name, group in groupby(pieces, key=lambda piece: name_of(piece[0])):
         of_name = list(group)
-        parts = {PurePosixPath(member).suffix.lower(): piece for member, piece in of_name}
+        parts = [(PurePosixPath(member).suffix.lower(), piece) for member, piece in of_name]
         yield Sample(split, name, of_name[0][1].file, parts)
 
 
-def _stem(name: str) -> str:
-    """Up to the first dot of the last name, as WebDataset reads it."""
+def _stem(file: str) -> str:
+    """A file's path without its suffix."""
+    return str(PurePosixPath(file).with_suffix(""))
+
+
+def _key(name: str) -> str:
+    """Up to the first dot of the last name, as WebDataset reads a tar."""
     folder, slash, last = name.rpartition("/")
     return f"{folder}{slash}{last.partition('.')[0]}"

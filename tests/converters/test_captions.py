@@ -98,10 +98,30 @@ def test_the_captions_of_a_picture_in_a_tar_share_it(tmp_path: Path) -> None:
     assert [row[0]["images"] for row in found] == [["train/0000000.0.png"], ["train/0000000.0.png"]]
 
 
+def test_a_sample_with_two_pictures_fails(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", b__0__jpg=KITCHEN, b__1__jpg=KITCHEN, b__txt=b"x", c__jpg=KITCHEN, c__txt=b"y")
+    assert converted("captions", tmp_path, ids="source")[0] == (
+        "failed a.tar/b: it has 2 pictures, where one is expected"
+    )
+
+
+def test_dots_in_the_name_of_a_file_belong_to_it(tmp_path: Path) -> None:
+    for name in ("a.1", "a.2"):
+        write(tmp_path / f"{name}.jpg", KITCHEN)
+        write(tmp_path / f"{name}.txt", name)
+    assert [row[0]["assistant"] for row in turns("captions", tmp_path)] == ["a.1", "a.2"]
+
+
 def test_half_a_tar_is_refused(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", b__jpg=KITCHEN, b__txt=b"x")
     write(path, path.read_bytes()[:3000])
     with pytest.raises(DataError, match=r"a\.tar is cut short: the member at byte 0 has 5132 bytes, 2488 of them"):
+        turns("captions", tmp_path)
+
+
+def test_a_compressed_tar_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.tar.gz", b"x")
+    with pytest.raises(UsageError, match=r"a\.tar\.gz in .* is a compressed tar, which has no places to read from"):
         turns("captions", tmp_path)
 
 

@@ -121,6 +121,8 @@ def test_a_subset_is_read_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytes
     )
     assert (manifest.rows.written, manifest.source["files"]) == (1, "ai2d/*.parquet")
     assert '"source":"ai2d"' in (tmp_path / "out" / "cauldron_train.jsonl").read_text()
+    with pytest.raises(UsageError, match=r"the_cauldron has fifty subsets; say which to read, such as --subset ai2d"):
+        phidata.convert("cauldron", out=tmp_path / "other")
 
 
 def test_small_copies_keep_their_split(tmp_path: Path) -> None:
