@@ -36,7 +36,7 @@ from phidata.conversion import (
     questions,
     templates,
 )
-from phidata.errors import DataError, UsageError
+from phidata.errors import UsageError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -50,11 +50,15 @@ def vqav2(row: files.RecordRow) -> Iterator[questions.Asked]:
 
 
 def scienceqa(row: files.RecordRow) -> Iterator[questions.Asked]:
-    choices, answer, image = fields.texts(row.record, "choices"), row.record.get("answer"), row.record.get("image")
-    if answer is not None and answer not in range(len(choices)):
-        raise DataError(f"its 'answer' is {answer!r}, where the number of one of {len(choices)} choices is expected")
-    lines = [row.record.get("hint"), fields.text(row.record, "question"), *map("{}. {}".format, LETTERS, choices)]
-    names = (f"{row.record.get('split')}/{row.id}/{image}",) if image else ()
+    choices, answer = fields.texts(row.record, "choices", distinct=False), row.record.get("answer")
+    if answer is not None and (type(answer) is not int or answer not in range(len(choices))):
+        raise fields.unexpected(row.record, "answer", f"the number of one of {len(choices)} choices")
+    if len(choices) > len(LETTERS):
+        raise DataError(f"it has {len(choices)} choices, more than there are letters")
+    lettered = [f"{LETTERS[k]}. {choice}" for k, choice in enumerate(choices)]
+    hint = fields.text(row.record, "hint") if fields.present(row.record, "hint") else ""
+    lines = [hint, fields.text(row.record, "question"), *lettered]
+    names = (f"{row.record.get('split')}/{row.id}/{row.record['image']}",) if row.record.get("image") else ()
     yield questions.Asked(row.id, "\n".join(filter(None, lines)), () if answer is None else (LETTERS[answer],), names)
 
 

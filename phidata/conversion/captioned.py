@@ -46,7 +46,9 @@ class Sample(NamedTuple):
     @property
     def text(self) -> tuple[str, Piece] | None:
         """The suffix of the text and the text, when there is one."""
-        return min((part for part in self.parts if part[0] in TEXTS), key=lambda part: TEXTS.index(part[0]), default=None)
+        return min(
+            (part for part in self.parts if part[0] in TEXTS), key=lambda part: TEXTS.index(part[0]), default=None
+        )
 
 
 def found(root: Root, field: str) -> Iterator[Found]:
@@ -70,7 +72,9 @@ def samples_in(root: Root) -> Iterator[Sample]:
     """
     if tars := by_split(root.files(".tar")):
         for file in tars:
-            pieces = [(member.name, Piece(file, member.offset, member.num_bytes)) for member in members(root.path / file)]
+            pieces = [
+                (member.name, Piece(file, member.offset, member.num_bytes)) for member in members(root.path / file)
+            ]
             yield from _samples(split_of(file), pieces, _key)
         return
     files = [file for file in by_split(root.files()) if not PurePosixPath(file).name.startswith(".")]
@@ -158,9 +162,7 @@ def _beside(root: Root, field: str) -> Iterator[Found]:
         yield row, pictures[0] if pictures else None, captions
 
 
-def _samples(
-    split: str, pieces: Iterable[tuple[str, Piece]], name_of: Callable[[str], str]
-) -> Iterator[Sample]:
+def _samples(split: str, pieces: Iterable[tuple[str, Piece]], name_of: Callable[[str], str]) -> Iterator[Sample]:
     for name, group in groupby(pieces, key=lambda piece: name_of(piece[0])):
         of_name = list(group)
         parts = [(PurePosixPath(member).suffix.lower(), piece) for member, piece in of_name]

@@ -38,8 +38,11 @@ def text(record: Mapping[str, Any], column: str) -> str:
     return found
 
 
-def texts(record: Mapping[str, Any], column: str) -> tuple[str, ...]:
-    """The texts in a column that holds one or a list of them, each once. Raises DataError for anything else."""
+def texts(record: Mapping[str, Any], column: str, *, distinct: bool = True) -> tuple[str, ...]:
+    """The texts in a column that holds one or a list of them, each once when they are to be distinct.
+
+    Raises DataError for anything else.
+    """
     found = value(record, column)
     several = found if isinstance(found, list) else [found]
     for item in several:
@@ -47,7 +50,7 @@ def texts(record: Mapping[str, Any], column: str) -> tuple[str, ...]:
             raise DataError(f"its {column!r} holds {kind_of(item)}, where a text is expected")
     if not several:
         raise DataError(f"its {column!r} is an empty list")
-    return tuple(dict.fromkeys(several))
+    return tuple(dict.fromkeys(several) if distinct else several)
 
 
 def records(record: Mapping[str, Any], column: str) -> list[dict[str, Any]]:

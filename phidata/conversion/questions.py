@@ -44,9 +44,7 @@ class Question(Row):
     answers: tuple[str, ...]
 
 
-def rows(
-    row: RecordRow, read: Read, finder: ImageFinder, prompt: str
-) -> Iterator[Row | Skip]:
+def rows(row: RecordRow, read: Read, finder: ImageFinder, prompt: str) -> Iterator[Row | Skip]:
     """The questions of one record, as rows in the split that the record names, else in its own.
 
     `prompt` is a template with {question}. Questions without an answer are skipped; a record that can not be read is a
