@@ -36,7 +36,7 @@ from phidata.conversion import (
     questions,
     templates,
 )
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

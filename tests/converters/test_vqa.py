@@ -101,6 +101,23 @@ def test_choices_are_lettered(tmp_path: Path) -> None:
     ]
 
 
+def test_equal_choices_keep_their_letters_and_odd_ones_fail(tmp_path: Path) -> None:
+    problem = {"question": "?", "hint": "", "image": None, "split": "test"}
+    write(
+        tmp_path / "problems.json",
+        {
+            "1": {**problem, "choices": ["a", "a", "b"], "answer": 2},
+            "2": {**problem, "choices": ["a"], "answer": 1},
+            "3": {**problem, "choices": ["a"] * 27, "answer": 1},
+        },
+    )
+    assert [row if isinstance(row, str) else row[0]["assistant"] for row in turns("vqa", tmp_path)] == [
+        "C",
+        "failed problems.json:1: its 'answer' is the number 1, where the number of one of 1 choices is expected",
+        "failed problems.json:1: it has 27 choices, more than there are letters",
+    ]
+
+
 def test_the_prompt_is_a_template(tmp_path: Path) -> None:
     gqa(tmp_path)
     assert turns("vqa", tmp_path, prompt="Q: {question}\\nA:")[0][0]["user"] == "Q: Is it?\nA:"
