@@ -83,7 +83,7 @@ class FileRepair:
         self._wanted = wanted
         self._copies: dict[bytes, None] = {}
         self._changes: Counter[str] = Counter()
-        self._num_copies = self._num_added = 0
+        self._num_rows = self._num_copies = self._num_added = 0
         self._paths_changed = False
         self._new: UnnamedFile | None = None
 
@@ -110,6 +110,7 @@ class FileRepair:
         return RepairedFile(
             path=str(self._path),
             changes=dict(self._changes),
+            rows=self._num_rows,
             copies=self._num_copies,
             added_rows=self._num_added,
             paths_changed=self._paths_changed,
@@ -136,6 +137,7 @@ class FileRepair:
         with self._path.open("rb") as file:
             for number, old in enumerate(file):
                 line = old
+                self._num_rows += not is_blank(old)
                 if number == 0 and old.startswith(BYTE_ORDER_MARK) and line_rules.BYTE_ORDER_MARK.code in self._wanted:
                     line = old.removeprefix(BYTE_ORDER_MARK)
                     self._changes[line_rules.BYTE_ORDER_MARK.code] += 1
@@ -166,6 +168,11 @@ class FileRepair:
         self._changes[row_rules.DUPLICATE_ID.code] += 1
         self._num_copies += 1
         return True
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether there is no row on a line; the same that validation counts."""
+    return not line.removeprefix(BYTE_ORDER_MARK).strip(b" \t\r\n\0")
 
 
 def take_census(path: Path, line_repair: LineRepair, census: IdCensus) -> None:

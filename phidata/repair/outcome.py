@@ -10,10 +10,14 @@ CRLF = "CRLF"  # line ends have no code: they are allowed, and only made alike
 
 @dataclass(frozen=True, kw_only=True)
 class RepairedFile:
-    """One file: how often each code was repaired (line ends are counted as CRLF), and what that did to its rows."""
+    """One file: how often each code was repaired (line ends are counted as CRLF), and what that did to its rows.
+
+    `rows` is how many it had before; `copies` of them were deleted, and `added_rows` stood behind others on a line.
+    """
 
     path: str
     changes: dict[str, int]
+    rows: int = 0
     copies: int = 0
     added_rows: int = 0
     paths_changed: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from collections.abc import Callable
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 
 import phidata
 from phidata import Conversation, Turn
 from phidata.cli import main
 from phidata.repair.diff import Diff
-from phidata.storage.ledger import read_ledger
-from phidata.storage.manifest import read_manifest
+from phidata.storage.ledger import LedgerLine, read_ledger, write_ledger
+from phidata.storage.manifest import Manifest, read_manifest
+from phidata.storage.splits import finish_folder
 from phidata.storage.writer import DatasetWriter
 from phidata.verification import verify
 
@@ -264,22 +267,56 @@ def folder(tmp_path: Path) -> Callable[[], Path]:
     return make
 
 
+def with_a_copy(root: Path) -> Manifest:
+    """Make the folder one that was converted with its second row twice."""
+    rows = root / "birds_train.jsonl"
+    content = rows.read_bytes() + rows.read_bytes().splitlines(keepends=True)[1]
+    rows.write_bytes(content)
+    manifest = read_manifest(root)
+    split = manifest.splits["train"]
+    file = replace(split.files[0], rows=3, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    splits = {"train": replace(split, files=(file,), rows_in=3, written=3)}
+    changed = replace(manifest, splits=splits, rows=replace(manifest.rows, rows_in=3, written=3))
+    finish_folder(root, changed)
+    write_ledger(root, [LedgerLine(split="train", outcome="written", count=3)])
+    return changed
+
+
 def test_the_manifest_of_a_folder_stays_true(folder: Callable[[], Path]) -> None:
     root = folder()
-    rows = root / "birds_train.jsonl"
-    first, second = rows.read_text().splitlines()
-    rows.write_text("\n".join((first, second, second, "")))
     before = read_manifest(root)
+    card = (root / "README.md").read_text()
+    with_a_copy(root)
+    assert verify(root).ok
     done = phidata.fix(root)
-    assert done.files[0].changes == {"PHI201": 1}
-    assert done.remarks == (
-        f"{rows} was not what the manifest says before it was repaired; the manifest has its new sha256",
-    )
+    assert (done.files[0].changes, done.remarks) == ({"PHI201": 1}, ())
     after = read_manifest(root)
-    assert rows.read_text() == f"{first}\n{second}\n"
-    assert after.splits["train"].files[0].sha256 == before.splits["train"].files[0].sha256
-    assert after.rows.skip_reasons == {"is the copy of another row, deleted by phidata validate --fix": 1}
+    assert after.splits["train"].files == before.splits["train"].files
+    assert after.rows == replace(
+        before.rows,
+        rows_in=3,
+        skipped=1,
+        skip_reasons={"is the copy of another row, deleted by phidata validate --fix": 1},
+    )
     assert after.options == {"fix": {"PHI201": 1}}
+    assert [(line.outcome, line.count) for line in read_ledger(root)] == [("written", 2), ("skipped", 1)]
+    assert (root / "README.md").read_text().splitlines()[0] == card.splitlines()[0]
+    verified = verify(root)
+    assert (verified.ok, verified.mismatches) == (True, ())
+
+
+def test_a_row_that_the_manifest_does_not_know_is_not_counted_as_skipped(folder: Callable[[], Path]) -> None:
+    root = folder()
+    rows = root / "birds_train.jsonl"
+    before = read_manifest(root)
+    with rows.open("ab") as file:
+        file.write(rows.read_bytes().splitlines(keepends=True)[1])
+    assert phidata.fix(root).remarks == (
+        f"{rows} was not what the manifest says before it was repaired; the manifest has its new sha256",
+        f"{rows} had 3 rows and its manifest says 2, which is left as it is",
+    )
+    assert read_manifest(root) == replace(before, options={"fix": {"PHI201": 1}})
+    assert verify(root).ok
 
 
 def test_a_path_that_is_spelt_anew_is_spelt_so_in_the_list_of_images(folder: Callable[[], Path]) -> None:
