@@ -142,7 +142,7 @@ def test_codes_choose_what_is_repaired(file: Path) -> None:
     assert fixed(file, content, ignore="PHI002") == b"\xef\xbb\xbf{}\r\n"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(lines, max_size=4), st.booleans(), st.booleans())
 def test_a_repair_leaves_fewer_findings_and_a_second_one_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, several: list[bytes], unsafe: bool, crlf: bool
