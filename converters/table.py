@@ -57,7 +57,7 @@ class AnyTable:
         name="table",
         kind="whatever a table holds",
         source="csv, tsv, jsonl, json, Parquet or Arrow files, with --map; a file's name tells the split",
-        hub=(HubFiles("OWNER/NAME", ("{files}",)),),
+        hub=(HubFiles("", ("{files}",)),),
         options=(MAP, FILES),
         generic=True,
     )

@@ -130,8 +130,9 @@ def _in_pairs(messages: list[Any]) -> list[Any]:
     """Messages of which some are question and answer in one, as ms-swift allows, in single ones."""
     single: list[Any] = []
     for message in messages:
-        keys = [key for key in ("human", "user", "assistant", "gpt") if isinstance(message, dict) and key in message]
-        if len(keys) == len(message) == 2:
+        pair = message if isinstance(message, dict) else {}
+        keys = [key for key in ("human", "user", "assistant", "gpt") if key in pair]
+        if len(keys) == len(pair) == 2:
             single += [{"role": key, "content": message[key]} for key in keys]
         else:
             single.append(message)

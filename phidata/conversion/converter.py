@@ -47,7 +47,8 @@ class About:
 
     `name` is the data set's: rows name it as their source, the jsonl files begin with it. `kind` says in a few words
     what the data are, `source` what --source may be. `hub` are the places on the hub that can be read: the first is the
-    default; a `HubFiles` pattern may hold `{option}`, which is replaced by that setting. `splits` are split expressions
+    default, or with an empty `repo_id` any that --source names; a `HubFiles` pattern may hold `{option}`, which is
+    replaced by that setting. `splits` are split expressions
     that are used when the source has exactly the splits which they name and nothing else was asked for. `generic`
     converters take nearly anything, so `phidata detect` names them last.
     """

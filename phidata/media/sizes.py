@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import BinaryIO
-
-from PIL import Image
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
-
-from phidata.media.pillow import EXIF_ORIENTATION, UNDECODABLE, open_image, strict_pillow
+from phidata.errors import DataError
+from phidata.media.headers import HEAD_BYTES, plain_header, read_header
 
 
 def image_size(source: str | bytes) -> tuple[int, int] | None:
     """(width, height) of an image file, given as its path or its content; None for what can not be opened as one."""
     try:
-        file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: PTH123, SIM115
-    except (OSError, ValueError):
+        if isinstance(source, bytes):
+            header = read_header(source)
+        else:
+            with open(source, "rb") as file:  # noqa: PTH123 - a Path would cost more than the call
+                head = file.read(HEAD_BYTES[0])
+                header = plain_header(head) or read_header(head + file.read())
+    except (OSError, ValueError, DataError):
         return None
-    with file, strict_pillow():
-        try:
-            return _decoded_size(open_image(file))
-        except (*UNDECODABLE, Image.DecompressionBombError):
-            return None
-
-
-def _decoded_size(image: Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(EXIF_ORIENTATION, 1) in range(5, 9):
-        stored = image.tag_v2.get(IMAGEWIDTH), image.tag_v2.get(IMAGELENGTH)
-        if stored == image.size:  # decoding turns it, which older releases of Pillow do not tell beforehand
-            return height, width
-    return width, height
+    return header.width, header.height

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from phidata.media.headers import read_header
 from phidata.media.images import decode_rgb, scale_down
 from phidata.media.pillow import UNDECODABLE, open_image, strict_pillow
 from phidata.media.pixels import to_rgb
-from phidata.statistics.headers import read_header
 
 THUMB_SIDES = (144, 112, 88, 64)
 LARGE_SIDES = (800, 640, 448, 320, 240)

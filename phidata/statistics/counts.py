@@ -7,9 +7,9 @@ from bisect import bisect
 from itertools import pairwise
 from typing import TypeGuard
 
+from phidata.media.headers import ImageHeader
 from phidata.records import Conversation
 from phidata.statistics.distribution import Distribution
-from phidata.statistics.headers import ImageHeader
 from phidata.statistics.summary import ImageNumbers, Loss, Share, SplitNumbers, VideoNumbers
 from phidata.statistics.tally import Tally
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from phidata.errors import DataError
 from phidata.loading import ConversationData
+from phidata.media.headers import HEAD_BYTES, ImageHeader, plain_header, read_header
 from phidata.records import Conversation
-from phidata.statistics.headers import HEAD_BYTES, ImageHeader, plain_header, read_header
 
 
 def image_contents(data: ConversationData, number: int, row: Conversation) -> Sequence[bytes | DataError]:

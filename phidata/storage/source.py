@@ -79,7 +79,7 @@ def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) 
     DataError when the hub's can not be had now.
     """
     if source is None:
-        if not known:
+        if not known or not known[0].repo_id:
             raise UsageError("nothing to read: this converter has no data set of its own on the hub; pass --source")
         return _hub_source(known[0])
     path = Path(source)

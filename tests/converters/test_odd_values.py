@@ -17,7 +17,7 @@ from .test_bad_sources import KINDS, Kind
 from .test_vqa import aokvqa, gqa, textvqa, visual_genome, vqav2
 
 ODD: tuple[Any, ...] = (None, True, 7, -1.5, 10**30, "", "../x", "\ud800", [], {}, [None], [7], [[]], {"bytes": "x"})
-NAMES = ("captions", "docvqa", "hateful_memes", "nlvr2")
+NAMES = ("captions", "docvqa", "hateful_memes", "llava", "messages", "nlvr2", "sharegpt", "swift")
 SETS = {make.__name__: make for make in (aokvqa, gqa, textvqa, visual_genome, vqav2)}
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 import phidata
 from phidata.cli import main
+from phidata.media.headers import ImageHeader, plain_header, read_header
 from phidata.media.pillow import FORMATS
 from phidata.statistics import RowTokens
-from phidata.statistics.headers import ImageHeader, plain_header, read_header
 from phidata.statistics.summary import Loss, Share
 from phidata.statistics.tables import text_tables
 from phidata.statistics.tally import Entry
