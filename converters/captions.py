@@ -12,20 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phidata.conversion import (
-    About,
-    Converter,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    captioned,
-    files,
-    questions,
-)
+from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
+from phidata.sources import captioned, files, questions
 
 PROMPT = Option(name="prompt", help="What is asked.", default="Describe the image in one sentence.", metavar="TEXT")
 EACH = Option(name="each", help="What a row is.", default="image", choices=("image", "caption"))

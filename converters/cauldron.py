@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phidata.conversion import About, Converted, Converter, Media, Option, Root, Settings, cauldron
+from phidata.conversion import About, Converted, Converter, Media, Option, Root, Settings
 from phidata.errors import UsageError
+from phidata.sources import cauldron
 
 SUBSET = Option(name="subset", help="Which subset to read, such as ai2d; of a folder with one subset that one.")
 

@@ -15,20 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from phidata.conversion import (
-    About,
-    Converter,
-    HubFiles,
-    Media,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    cauldron,
-    fields,
-    files,
-)
+from phidata.conversion import About, Converter, HubFiles, Media, Root, Row, Settings, Skip, Turn
+from phidata.sources import cauldron, fields, files
 
 EXCERPT = HubFiles("nielsr/docvqa_1200_examples", ("data/*.parquet",))
 COLUMNS = ("image", "query", "answers")

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from zlib import crc32
 
-from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn, cauldron, fields, files
+from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn
+from phidata.sources import cauldron, fields, files
 
 QUESTIONS = (
     "Is the sentiment of this meme offensive?",

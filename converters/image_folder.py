@@ -11,19 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from phidata.conversion import (
-    About,
-    Converter,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    class_folders,
-    templates,
-)
+from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
+from phidata.sources import class_folders, templates
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm", ".pbm",

@@ -17,22 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from phidata.conversion import (
-    CHAT_OPTIONS,
-    About,
-    ChatLayout,
-    ChatRow,
-    Converted,
-    Converter,
-    Media,
-    Root,
-    Settings,
-    Skip,
-    chat_files,
-    chat_rows,
-    convert_chat,
-    messages_misfit,
-)
+from phidata.conversion import About, Converted, Converter, Media, Root, Settings, Skip
+from phidata.sources import CHAT_OPTIONS, ChatLayout, ChatRow, chat_files, chat_rows, convert_chat, messages_misfit
 
 LAYOUT = ChatLayout(
     messages=("conversations",),

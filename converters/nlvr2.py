@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from zlib import crc32
 
-from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn, cauldron, fields, files
+from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn
+from phidata.sources import cauldron, fields, files
 
 QUESTIONS = (
     'Evaluate the accuracy of this statement regarding the images: "{}". Is it true?',

@@ -16,18 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from phidata.conversion import (
+from phidata.conversion import About, Converted, Converter, Media, Option, Root, Settings, Skip
+from phidata.sources import (
     CHAT_OPTIONS,
-    About,
     ChatLayout,
     ChatRow,
-    Converted,
-    Converter,
-    Media,
-    Option,
-    Root,
-    Settings,
-    Skip,
     chat_rows,
     convert_chat,
     described_files,

@@ -19,20 +19,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from phidata.conversion import (
-    About,
-    Converted,
-    Converter,
-    HubFiles,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    fields,
-    files,
-    templates,
-)
+from phidata.conversion import About, Converted, Converter, HubFiles, Media, Option, Root, Row, Settings
+from phidata.sources import fields, files, templates
 
 MAP = Option(
     name="map",

@@ -15,20 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phidata.conversion import (
-    About,
-    Converter,
-    HubFile,
-    Layout,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    labelled_files,
-)
+from phidata.conversion import About, Converter, HubFile, Media, Option, Root, Row, Settings, Skip, Turn
+from phidata.sources import Layout, labelled_files
 
 LIST = Option(name="list", help="Which official division, of the original.", default="01", choices=("01", "02", "03"))
 

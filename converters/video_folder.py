@@ -13,19 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from phidata.conversion import (
-    About,
-    Converter,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    class_folders,
-    templates,
-)
+from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
+from phidata.sources import class_folders, templates
 
 SUFFIXES = (
     ".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".ts", ".gif",

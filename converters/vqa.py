@@ -21,22 +21,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from phidata.conversion import (
-    About,
-    Converter,
-    Media,
-    Option,
-    Root,
-    Row,
-    Settings,
-    Skip,
-    Turn,
-    fields,
-    files,
-    questions,
-    templates,
-)
+from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
 from phidata.errors import DataError, UsageError
+from phidata.sources import fields, files, questions, templates
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

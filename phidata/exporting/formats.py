@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from phidata.conversion.chat_record import KEPT, Kept
-from phidata.conversion.tags import put_tags
 from phidata.exporting.result import Unfit
 from phidata.records import Conversation, Turn
+from phidata.sources.chat_record import KEPT, Kept
+from phidata.sources.tags import put_tags
 
 Record = dict[str, Any]
 

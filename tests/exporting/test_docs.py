@@ -9,8 +9,8 @@ import pytest
 
 from phidata.cli import main
 from phidata.commands import export
-from phidata.conversion.tags import lift_tags
 from phidata.exporting.run import IMAGES, TARGETS
+from phidata.sources.tags import lift_tags
 
 from .conftest import picture
 

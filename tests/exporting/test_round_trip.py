@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import phidata
 from phidata.conversion.converter import Row, find_converter, full_settings
 from phidata.conversion.options import Options
-from phidata.conversion.tags import lift_tags, put_tags
 from phidata.conversion.worker import Attempt, Job, Task, attempt
 from phidata.exporting.formats import FORMATS
 from phidata.exporting.result import Unfit
 from phidata.records import Conversation, Turn
+from phidata.sources.tags import lift_tags, put_tags
 from phidata.storage.shape import SHAPES, Shape
 from phidata.storage.source import Root
 

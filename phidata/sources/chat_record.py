@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from phidata.conversion.chat import Chat, Exchange, read_chat
-from phidata.conversion.chat_layout import ChatLayout, is_empty
-from phidata.conversion.chat_message import Medium
 from phidata.conversion.converter import Converted, Row
 from phidata.conversion.media import Media
 from phidata.errors import DataError
 from phidata.records import Turn
+from phidata.sources.chat import Chat, Exchange, read_chat
+from phidata.sources.chat_layout import ChatLayout, is_empty
+from phidata.sources.chat_message import Medium
 from phidata.storage.annotations import kind_of
 
 KEPT = "phidata"  # the key under which an export keeps what the format has no place for

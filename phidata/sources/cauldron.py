@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from phidata.conversion import fields, files
 from phidata.conversion.converter import Converted, Option, Row
 from phidata.conversion.media import Media
 from phidata.errors import DataError, UsageError
 from phidata.records import Turn
+from phidata.sources import fields, files
 from phidata.storage.annotations import kind_of
 from phidata.storage.hub import HubFiles
 from phidata.storage.source import Root

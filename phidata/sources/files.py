@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from phidata.conversion.converter import Row, Skip
-from phidata.conversion.fields import identifier
 from phidata.errors import DataError, UsageError
+from phidata.sources.fields import identifier
 from phidata.storage.annotations import Entry, first_keys, json_keys, json_members, json_objects
 from phidata.storage.source import Root
 from phidata.storage.tables import SUFFIXES, Table, open_table

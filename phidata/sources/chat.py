@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from phidata.conversion.chat_layout import ChatLayout, Kind, first_key, is_empty
-from phidata.conversion.chat_message import Medium, Message, count_of, read_message
 from phidata.errors import DataError
+from phidata.sources.chat_layout import ChatLayout, Kind, first_key, is_empty
+from phidata.sources.chat_message import Medium, Message, count_of, read_message
 from phidata.storage.annotations import kind_of
 
 

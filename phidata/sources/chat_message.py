@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from phidata.conversion.chat_layout import ChatLayout, Kind, Speaker, first_key, is_empty
-from phidata.conversion.tags import lift_tags
 from phidata.errors import DataError
+from phidata.sources.chat_layout import ChatLayout, Kind, Speaker, first_key, is_empty
+from phidata.sources.tags import lift_tags
 from phidata.storage.annotations import kind_of
 
 _PART_KINDS: dict[str, Kind] = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from phidata.conversion.converter import Skip
-from phidata.conversion.files import SPLITS, split_rank
-from phidata.conversion.layouts import LabelledFile
 from phidata.errors import UsageError
+from phidata.sources.files import SPLITS, split_rank
+from phidata.sources.layouts import LabelledFile
 from phidata.storage.source import Root
 from phidata.storage.tree import Parts, files_below
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from phidata.conversion.chat_files import SUFFIXES, ChatFile
-from phidata.conversion.chat_layout import ChatLayout
 from phidata.conversion.converter import Settings, Skip
 from phidata.errors import DataError, UsageError
+from phidata.sources.chat_files import SUFFIXES, ChatFile
+from phidata.sources.chat_layout import ChatLayout
 from phidata.storage.annotations import kind_of, read_json
 from phidata.storage.source import Root
 

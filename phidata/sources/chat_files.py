@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from phidata.conversion.chat_layout import ChatLayout, first_key
-from phidata.conversion.chat_record import KEPT, ChatRow, check_supported
 from phidata.conversion.converter import Skip
-from phidata.conversion.files import split_of
 from phidata.errors import DataError, UsageError
+from phidata.sources.chat_layout import ChatLayout, first_key
+from phidata.sources.chat_record import KEPT, ChatRow, check_supported
+from phidata.sources.files import split_of
 from phidata.storage.annotations import Record, json_objects, json_records, kind_of
 from phidata.storage.source import Root
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from phidata.conversion import fields
 from phidata.conversion.converter import Converted
 from phidata.conversion.media import Media
 from phidata.errors import DataError, UsageError
 from phidata.records import Turn
+from phidata.sources import fields
 from phidata.storage.annotations import kind_of
 
 TEXTS = ("user", "assistant")

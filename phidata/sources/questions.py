@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from phidata.conversion import fields, templates
 from phidata.conversion.converter import Row, Skip
-from phidata.conversion.files import ImageFinder, RecordRow, skipped
 from phidata.conversion.media import Media
 from phidata.errors import DataError
 from phidata.records import Turn
+from phidata.sources import fields, templates
+from phidata.sources.files import ImageFinder, RecordRow, skipped
 
 
 class Asked(NamedTuple):

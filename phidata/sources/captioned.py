@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from phidata.conversion import fields
 from phidata.conversion.converter import Row
-from phidata.conversion.files import ImageFinder, RowNames, by_split, split_of, with_keys
-from phidata.conversion.questions import Piece
 from phidata.errors import DataError, UsageError
+from phidata.sources import fields
+from phidata.sources.files import ImageFinder, RowNames, by_split, split_of, with_keys
+from phidata.sources.questions import Piece
 from phidata.storage.annotations import json_keys, json_objects
 from phidata.storage.source import Root
 from phidata.storage.tar import members
