@@ -121,7 +121,8 @@ def _rows_of(root: Root, file: ChatFile, split: str) -> Iterator[ChatRow]:
             file=file.file,
             line=record.line,
             id=_id_of(record.data),
-            data=record.data,
+            offset=record.offset,
+            num_bytes=len(record.data),
             layout=file.layout,
         )
 

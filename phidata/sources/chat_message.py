@@ -90,14 +90,12 @@ def _parts(name: str, parts: list[Any], layout: ChatLayout) -> tuple[str, list[M
     pieces: list[str | Medium] = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str):
-            raise DataError(f"{name} has a part without a type; a part is of type text, image or video")
         if kind == "text":
             text = part.get("text", part.get("value"))
             if not isinstance(text, str):
                 raise DataError(f"{name} has a text part with {kind_of(text)} as its text")
             pieces.append(text)
-        elif kind in _PART_KINDS:
+        elif isinstance(kind, str) and kind in _PART_KINDS:
             pieces.append(_medium(part, kind))
         else:
             raise DataError(f"{name} has a part {kind_of(kind)}; a part is of type text, image or video")

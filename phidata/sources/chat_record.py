@@ -25,9 +25,10 @@ _BEYOND = ("tools", "functions", "audios", "audio", "objects")
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRow(Row):
-    """A record of a file, undecoded, and the layout it has."""
+    """A record of a file by its place there, so that a listing does not hold the file, and the layout it has."""
 
-    data: bytes
+    offset: int
+    num_bytes: int
     layout: ChatLayout
 
 
@@ -47,7 +48,7 @@ _decode_kept = msgspec.json.Decoder(Kept).decode
 
 def convert_chat(row: ChatRow, media: Media) -> Converted:
     """The turns of a record: each image in the turn where it is shown, and in metadata all that has no other place."""
-    record = _decoded(row.data)
+    record = _decoded(media.read(row.file, row.offset, row.num_bytes))
     check_supported(record)
     chat = read_chat(record, row.layout)
     kept = _kept(record, len(chat.exchanges))

@@ -18,10 +18,11 @@ _HEAD_BYTES = 1 << 12
 
 
 class Record(NamedTuple):
-    """One JSON value of a file, undecoded, and the line on which it begins, from 1."""
+    """One JSON value of a file, undecoded, the line on which it begins, from 1, and the byte."""
 
     line: int
     data: bytes
+    offset: int
 
 
 class Item(NamedTuple):
@@ -57,18 +58,21 @@ def json_records(path: Path, key: str | None = None) -> Iterator[Record]:
     elif text.startswith(b"["):
         yield from _elements(path, None)
     elif text.startswith(b"{") and not _ends_with_line(path, start) and is_json(path):
-        yield Record(1, path.read_bytes()[start:].strip())
+        whole = path.read_bytes()
+        data = whole[start:].strip()
+        yield Record(1, data, whole.find(data))
     else:
         with path.open("rb") as file:
-            file.seek(start)
+            offset = file.seek(start)
             for number, line in enumerate(file, start=1):
                 if data := line.strip():
-                    yield Record(number, data)
+                    yield Record(number, data, offset + line.find(data))
+                offset += len(line)
 
 
 def json_objects(path: Path, key: str | None = None) -> Iterator[Entry]:
     """The records of `json_records`, decoded; one that is no JSON object has a problem instead of a value."""
-    return (_entry(*record) for record in json_records(path, key))
+    return (_entry(record.line, record.data) for record in json_records(path, key))
 
 
 def json_members(path: Path) -> Iterator[tuple[str, Entry]]:
@@ -215,7 +219,7 @@ def _elements(path: Path, key: str | None) -> Iterator[Record]:
         element = bytes(raw)
         found = data.find(element, position)
         line += data[position:found].count(b"\n")
-        yield Record(line, element)
+        yield Record(line, element, found)
         line += element.count(b"\n")
         position = found + len(element)
 
