@@ -37,13 +37,15 @@ class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(AcceptedRow).decode
+_decode_lines = msgspec.json.Decoder(AcceptedRow).decode_lines
+_REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_row(line: bytes) -> AcceptedRow | None:
     """The row of a line that has the right shape, whatever else is wrong with it."""
     try:
         return _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _REFUSED:
         return None
 
 
@@ -57,11 +59,29 @@ class Accepted(NamedTuple):
 
 def accept(lines: Sequence[bytes]) -> Accepted | None:
     """The rows of these lines when every one of them is clean, else None. The more lines at once, the faster."""
-    paths: list[str] = []
-    texts: list[str] = []
     try:
         rows = [_decode(line) for line in lines]
-        num_optional = 0  # strings that only some rows have, keys included
+    except _REFUSED:
+        return None
+    return _accept(rows, b"\n".join(lines))
+
+
+def accept_block(block: bytes) -> Accepted | None:
+    """The same for a block of whole lines with their ends, which need not be taken apart."""
+    try:
+        rows = _decode_lines(block)
+    except _REFUSED:
+        return None
+    if len(rows) != block.count(b"\n") + (not block.endswith(b"\n")):
+        return None  # a blank line, or a row on several of them
+    return _accept(rows, block)
+
+
+def _accept(rows: list[AcceptedRow], block: bytes) -> Accepted | None:
+    paths: list[str] = []
+    texts: list[str] = []
+    num_optional = 0  # strings that only some rows have, keys included
+    try:
         for row in rows:
             if not (row.id and row.source and row.conversations):
                 return None
@@ -72,11 +92,10 @@ def accept(lines: Sequence[bytes]) -> Accepted | None:
                 texts += (turn.user, turn.assistant)
                 if turn.answers is not UNSET:
                     num_optional += 1 + _num_answers(turn.answers)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, _Unsure):
+    except (RecursionError, OverflowError, _Unsure):
         return None
     num_turns = len(texts) // 2
     num_strings = 5 * len(rows) + 5 * num_turns + len(paths) + num_optional  # a row and a turn have 3 keys and 2 texts
-    block = b"\n".join(lines)
     escaped = b"\\" in block
     if (
         _num_quotes(block, escaped=escaped) == 2 * num_strings

@@ -23,11 +23,22 @@ class LineRange:
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """What a range holds: its lines without their newlines, and whether the last one had one."""
+    """What a range holds: its lines with their newlines as one block, without the mark that it may begin with."""
 
-    lines: list[bytes]
-    ended: bool
+    block: bytes
     byte_order_mark: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last line has a newline."""
+        return self.block.endswith(b"\n")
+
+    def split(self) -> list[bytes]:
+        """The lines without their newlines."""
+        lines = self.block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        return lines
 
 
 def line_ranges(path: str, range_bytes: int) -> Iterator[LineRange]:
@@ -51,11 +62,7 @@ def read_lines(part: LineRange, range_bytes: int) -> Lines:
         file.seek(part.start)
         data = file.read(min(part.end - part.start, range_bytes + MAX_LINE_BYTES + 1))
     marked = part.start == 0 and data.startswith(BYTE_ORDER_MARK)
-    lines = data.removeprefix(BYTE_ORDER_MARK if marked else b"").split(b"\n")
-    ended = not lines[-1]
-    if ended:
-        lines.pop()
-    return Lines(lines=lines, ended=ended, byte_order_mark=marked)
+    return Lines(block=data.removeprefix(BYTE_ORDER_MARK) if marked else data, byte_order_mark=marked)
 
 
 def _line_end(file: BinaryIO, position: int, size: int) -> int:

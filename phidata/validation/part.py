@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
-from phidata.validation.accept import Accepted, AcceptedRow, accept, decode_row
+from phidata.validation.accept import Accepted, AcceptedRow, accept, accept_block, decode_row
 from phidata.validation.checks import RowChecks
 from phidata.validation.concern import Concern
 from phidata.validation.images import RowImages
@@ -38,6 +38,18 @@ class Part(msgspec.Struct, kw_only=True):
     diagnostics: list[Diagnostic] = []
     tokens: list[int] = []
     accepted: int = 0
+
+
+def clean_part(read: Lines) -> Part | None:
+    """What there is to say about a range in which no rule finds anything, images aside; None for another."""
+    if read.byte_order_mark or len(read.block) > MAX_LINE_BYTES:
+        return None
+    clean = accept_block(read.block)
+    if clean is None:
+        return None
+    ids: list[str | None] = [row.id for row in clean.rows]
+    num_rows = len(ids)
+    return Part(num_lines=num_rows, rows=num_rows, turns=clean.num_turns, images=clean.num_images, ids=ids)
 
 
 class RowsCheck:
@@ -138,11 +150,12 @@ class LinesCheck(RowsCheck):
     """One walk over the lines of a range of a file, with what can be wrong with a file of lines."""
 
     def __init__(self, file: DataFile, read: Lines, images: RowImages, checks: RowChecks | None) -> None:
-        too_long = bool(read.lines) and len(read.lines[-1]) > MAX_LINE_BYTES
-        super().__init__(file, read.lines[:-1] if too_long else read.lines, images, checks)
+        lines = read.split()
+        too_long = bool(lines) and len(lines[-1]) > MAX_LINE_BYTES
+        super().__init__(file, lines[:-1] if too_long else lines, images, checks)
         self.ended = read.ended or too_long
-        self._first_line = read.lines[0] if read.lines else b""
-        self._long_line = read.lines[-1] if too_long else None
+        self._first_line = lines[0] if lines else b""
+        self._long_line = lines[-1] if too_long else None
         if read.byte_order_mark:
             message = "the file begins with a byte order mark, the bytes EF BB BF"
             self._note(1, self._first_line, line_rules.BYTE_ORDER_MARK, message, fix="safe")
