@@ -162,7 +162,7 @@ class Assembly:
             converter=self._header.converter,
             shape=self._request.shape,
             versions=self._header.versions,
-            options=self._header.options,
+            options={**self._header.options, "splits": dict(self._listing.expressions)},
             source=self._header.source,
             rows=RowLedger(
                 rows_in=written + skipped + failed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from phidata.conversion.converter import About, Row, Skip
@@ -17,10 +17,12 @@ from phidata.storage.source import Root
 class Listing:
     """Every row that is wanted as a task, what is no row, and how many rows of which split are not wanted and why.
 
+    `expressions` are those that made the splits, asked for or the converter's own; empty when they are the source's.
     A row's number is its place among the rows of the source, whatever becomes of it and of the others.
     """
 
     splits: list[str]
+    expressions: Mapping[str, str]
     tasks: list[Task]
     skips: list[Skip]
     left_out: Counter[tuple[str | None, str]]
@@ -55,6 +57,7 @@ def list_rows(
     skips = [replace(skip, split=skip.split and selection.new_split(skip.split)) for skip in skips]
     return Listing(
         splits=_splits(selection, chosen, skips),
+        expressions=selection.splits,
         tasks=list(_tasks(rows, chosen, root, source_ids=source_ids)),
         skips=skips,
         left_out=Counter((choice.split, choice.reason) for choice in chosen if choice.reason is not None),

@@ -143,3 +143,21 @@ def test_failed_rows_can_count_as_skipped(tmp_path: Path, six_clips: Path) -> No
     assert manifest.rows.skip_reasons == {"can not be converted (--on-error skip)": 1}
     failure = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
     assert failure["reason"] == "the file is empty"
+
+
+def test_the_manifest_tells_the_converters_own_splits(tmp_path: Path, six_clips: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from dataclasses import replace\n"
+        "from phidata.converters.ucf101 import Ucf101\n"
+        "class Own(Ucf101):\n"
+        '    about = replace(Ucf101.about, splits={"fit": "train+val", "dev": "test"})\n'
+        "converter = Own()\n"
+    )
+    manifest = phidata.convert(str(own), source=six_clips, out=tmp_path / "out", num_frames=1)
+    assert manifest.options["splits"] == {"fit": "train+val", "dev": "test"}
+    assert {split: ledger.written for split, ledger in manifest.splits.items()} == {"fit": 4, "dev": 2}
+    manifest = phidata.convert(
+        str(own), source=six_clips, out=tmp_path / "other", num_frames=1, splits={"all": "train+val+test"}
+    )
+    assert manifest.options["splits"] == {"all": "train+val+test"}
