@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
 from phidata.errors import DataError
+from phidata.storage.manifest import DataFile, RowLedger, SplitLedger
 from phidata.storage.sink import new_file
 
 LEDGER = "ledger.jsonl"
@@ -67,3 +68,35 @@ def sums(lines: Iterable[LedgerLine]) -> Counter[tuple[str | None, Outcome]]:
     for line in lines:
         total[line.split, line.outcome] += line.count
     return total
+
+
+def ledgers(
+    lines: Iterable[LedgerLine], files: Mapping[str, tuple[DataFile, ...]]
+) -> tuple[RowLedger, dict[str, SplitLedger]]:
+    """What the manifest says of the rows: of all together, and of each split, in the order of `files`."""
+    counts: Counter[tuple[str | None, Outcome]] = Counter()
+    total: Counter[Outcome] = Counter()
+    reasons: Counter[str] = Counter()
+    for line in lines:
+        counts[line.split, line.outcome] += line.count
+        total[line.outcome] += line.count
+        if line.outcome == "skipped":
+            reasons[line.reason or ""] += line.count
+    rows = RowLedger(
+        rows_in=total.total(),
+        written=total["written"],
+        skipped=total["skipped"],
+        failed=total["failed"],
+        skip_reasons=dict(sorted(reasons.items())),
+    )
+    splits = {
+        split: SplitLedger(
+            files=files[split],
+            rows_in=sum(counts[split, outcome] for outcome in OUTCOMES),
+            written=counts[split, "written"],
+            skipped=counts[split, "skipped"],
+            failed=counts[split, "failed"],
+        )
+        for split in files
+    }
+    return rows, splits

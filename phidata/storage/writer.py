@@ -16,8 +16,8 @@ import msgspec
 from phidata.errors import DataError, UsageError
 from phidata.records import Conversation
 from phidata.storage.image_list import ImageList, joined
-from phidata.storage.ledger import OUTCOMES, LedgerLine, sums, write_ledger
-from phidata.storage.manifest import FORMAT_VERSION, DataFile, Identity, Manifest, RowLedger, SplitLedger
+from phidata.storage.ledger import LedgerLine, ledgers, write_ledger
+from phidata.storage.manifest import FORMAT_VERSION, Identity, Manifest
 from phidata.storage.shape import SHARD_BYTES, Shape
 from phidata.storage.splits import SplitWriter, finish_folder, shape_versions, split_writer
 
@@ -75,7 +75,7 @@ class DatasetWriter:
             versions={**versions, **shape_versions(shape)},
             options=dict(options or {}),
             source=source or {"kind": "folder"},
-            rows=RowLedger(rows_in=0, written=0, skipped=0, failed=0, skip_reasons={}),
+            rows=ledgers((), {})[0],
             splits={},
             images=ImageList().tree(),
         )
@@ -117,7 +117,9 @@ class DatasetWriter:
         )
         lines = [*written, *self._lost]
         write_ledger(self._place.path, lines)
-        manifest = self._manifest(files, lines)
+        rows, splits = ledgers(lines, files)
+        images = joined(self._images.values()).tree()
+        manifest = msgspec.structs.replace(self._blank, rows=rows, splits=splits, images=images)
         finish_folder(self._place.path, manifest)
         self._place.become_final()
         return manifest
@@ -132,37 +134,6 @@ class DatasetWriter:
             for writer in self._writers.values():
                 writer.discard()
             self._place.remove()
-
-    def _manifest(self, files: dict[str, tuple[DataFile, ...]], lines: list[LedgerLine]) -> Manifest:
-        counts = sums(lines)
-        splits = {
-            split: SplitLedger(
-                files=files[split],
-                rows_in=sum(counts[split, outcome] for outcome in OUTCOMES),
-                written=counts[split, "written"],
-                skipped=counts[split, "skipped"],
-                failed=counts[split, "failed"],
-            )
-            for split in files
-        }
-        images = joined(self._images.values()).tree()
-        return msgspec.structs.replace(self._blank, rows=_row_ledger(lines), splits=splits, images=images)
-
-
-def _row_ledger(lines: list[LedgerLine]) -> RowLedger:
-    total: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    for line in lines:
-        total[line.outcome] += line.count
-        if line.outcome == "skipped":
-            reasons[line.reason or ""] += line.count
-    return RowLedger(
-        rows_in=total.total(),
-        written=total["written"],
-        skipped=total["skipped"],
-        failed=total["failed"],
-        skip_reasons=dict(sorted(reasons.items())),
-    )
 
 
 class _Place:

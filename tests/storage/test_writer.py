@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 
 import phidata
 from phidata import Conversation, DataError, Turn, UsageError
-from phidata.storage.manifest import read_manifest
+from phidata.storage.ledger import LedgerLine, ledgers
+from phidata.storage.manifest import DataFile, RowLedger, SplitLedger, read_manifest
 from phidata.storage.shape import Shape
 from phidata.storage.splits import split_writer
 from phidata.storage.unnamed import UnnamedFile
@@ -215,3 +216,20 @@ def test_the_card_tells_the_hub_where_the_splits_are(tmp_path: Path) -> None:
         "---\n\n# birds\n"
     )
     assert "| train | 2 | 2 |" in card
+
+
+def test_the_lines_of_a_ledger_add_up_to_what_the_manifest_says() -> None:
+    file = DataFile(name="birds_train.jsonl", rows=3, bytes=9, sha256="0" * 64)
+    lines = [
+        LedgerLine(split="train", outcome="written", count=3),
+        LedgerLine(split="train", outcome="skipped", count=2, reason="is a duplicate"),
+        LedgerLine(split=None, outcome="skipped", count=1, reason="has no split"),
+        LedgerLine(split="val", outcome="failed", count=1, reason="its image is gone"),
+    ]
+    assert ledgers(lines, {"val": (), "train": (file,)}) == (
+        RowLedger(rows_in=7, written=3, skipped=3, failed=1, skip_reasons={"has no split": 1, "is a duplicate": 2}),
+        {
+            "val": SplitLedger(files=(), rows_in=1, written=0, skipped=0, failed=1),
+            "train": SplitLedger(files=(file,), rows_in=5, written=3, skipped=2, failed=0),
+        },
+    )
