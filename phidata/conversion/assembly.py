@@ -79,11 +79,15 @@ class Assembly:
             return self._write_lines(split, rows)
         shape, shard_bytes = self._request.shape, self._request.shard_bytes
         writer = split_writer(shape, self._output.root, name=self._name, split=split, shard_bytes=shard_bytes)
-        for result in self._written(split, rows):
-            row = _decode(result.line)
-            by_path = {image.path: (self._output.images / image.path).read_bytes() for image in result.images}
-            writer.add(row, [by_path[path] for path in row.images])
-        return writer.finish()
+        try:
+            for result in self._written(split, rows):
+                row = _decode(result.line)
+                by_path = {image.path: (self._output.images / image.path).read_bytes() for image in result.images}
+                writer.add(row, [by_path[path] for path in row.images])
+            return writer.finish()
+        except BaseException:
+            writer.discard()
+            raise
 
     def _write_lines(self, split: str, rows: Iterator[Task]) -> tuple[DataFile, ...]:
         path = self._output.root / f"{self._name}_{split}.jsonl"

@@ -15,13 +15,14 @@ import phidata
 from phidata.conversion.converter import Converter, Row, Settings, Skip, find_converter, full_settings
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed
+from phidata.conversion.request import hub_places
 from phidata.conversion.worker import Attempt, Job, Task, attempt
 from phidata.errors import DataError, PhidataError, UsageError
 from phidata.storage.shape import check_data_name
 from phidata.storage.source import Root, find_source, opened
 from phidata.storage.tree import files_below
 
-NUM_CONVERTED = 20  # rows that are converted twice and compared
+NUM_CONVERTED = 20  # rows, about, that are converted twice and compared
 RESERVED = frozenset(
     (
         *("from", "source", "out", "out_dir", "to", "shard_size", "images", "split", "limit", "sample", "seed", "ids"),
@@ -66,7 +67,7 @@ def _checks_of_source(
     name: str, converter: Converter[Row], source: str, settings: Settings, place: Path
 ) -> Iterator[Check]:
     complete = full_settings(converter.about, settings)
-    with opened(find_source(source, converter.about.hub), place / "source") as root:
+    with opened(find_source(source, hub_places(converter.about, complete, source)), place / "source") as root:
         listed: list[Row | Skip] = []
         yield _check("the source has rows", lambda: listed.extend(_rows(converter, root, complete)))
         if not any(isinstance(item, Row) for item in listed):

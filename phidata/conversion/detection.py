@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from phidata.conversion.converter import Converter, Row, Skip, find_converter, full_settings, registered_converters
+from phidata.conversion.listing import listed_by
 from phidata.conversion.media import Clip, Media
 from phidata.conversion.options import Options
 from phidata.errors import DataError, PhidataError, UsageError
@@ -98,7 +99,7 @@ def _look(converter: Converter[Row], root: Root) -> str:
 
 
 def _first_rows(converter: Converter[Row], root: Root) -> Iterator[Row]:
-    listed = islice(converter.rows(root, full_settings(converter.about, {})), MAX_SKIPS)
+    listed = islice(listed_by(converter, root, full_settings(converter.about, {})), MAX_SKIPS)
     return (item for item in listed if not isinstance(item, Skip))
 
 

@@ -13,7 +13,7 @@ import phidata
 from phidata.console import progress
 from phidata.conversion.assembly import Assembly, Failure
 from phidata.conversion.journal import Entry, Header
-from phidata.conversion.listing import Listing, list_rows
+from phidata.conversion.listing import Listing, list_rows, listed_by
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
@@ -116,11 +116,15 @@ def carry_out(
         claimed(out, header, request.shape, overwrite=overwrite) as output,
         request.opened(output.unpacked) as root,
     ):
-        rows = request.converter.rows(root, request.settings)
+        rows = listed_by(request.converter, root, request.settings)
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
         job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
-        _convert_rows(output, listing, job, jobs or num_cpus(), header.converter)
+        try:
+            _convert_rows(output, listing, job, jobs or num_cpus(), header.converter)
+        except DataError:
+            output.remove_temporaries()  # of the other processes, which were killed
+            raise
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
     _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)

@@ -64,7 +64,7 @@ class Journal:
         self.header: Header | None = None
         try:
             self._read()
-        except UsageError:
+        except BaseException:
             self.close()
             raise
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from phidata.conversion.converter import About, Row, Skip
+from phidata.conversion.converter import About, Converter, Row, Settings, Skip
 from phidata.conversion.selection import Choice, Selection
 from phidata.conversion.worker import Task
-from phidata.errors import DataError, PhidataError
+from phidata.errors import DataError, PhidataError, UsageError
+from phidata.storage.shape import check_split_name
 from phidata.storage.source import Root
 
 
@@ -44,7 +45,7 @@ def list_rows(
     """
     rows: list[Row] = []
     skips: list[Skip] = []
-    for item in _guarded(listed, about.name):
+    for item in listed:
         if isinstance(item, Skip):
             skips.append(item)
         else:
@@ -53,6 +54,8 @@ def list_rows(
         raise DataError(f"{root.name} holds no rows to convert" + (f"; {_why(skips)}" if skips else ""))
     sizes = Counter(row.split for row in rows)
     selection = selection.with_defaults(about.splits, sizes)
+    if not selection.splits:
+        _check_names(sizes, root)
     chosen = selection.choose([row.split for row in rows], root.name)
     skips = [replace(skip, split=skip.split and selection.new_split(skip.split)) for skip in skips]
     return Listing(
@@ -64,15 +67,26 @@ def list_rows(
     )
 
 
-def _guarded(listed: Iterable[Row | Skip], converter: str) -> Iterator[Row | Skip]:
+def listed_by(converter: Converter[Row], root: Root, settings: Settings) -> Iterator[Row | Skip]:
     """What a converter lists; what it did not foresee ends in a sentence like everything else (--debug shows more)."""
     try:
-        yield from listed
+        yield from converter.rows(root, settings)
     except (PhidataError, OSError, MemoryError):
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise DataError(f"converter {converter} fails to list its rows ({what}); this is a mistake in it") from error
+        name, what = converter.about.name, f"{type(error).__name__}: {error}"
+        raise DataError(f"converter {name} fails to list its rows ({what}); this is a mistake in it") from error
+
+
+def _check_names(splits: Iterable[str], root: Root) -> None:
+    """Raise UsageError for a split of the source whose name can not be that of one: files are called by it."""
+    for split in splits:
+        try:
+            check_split_name(split)
+        except UsageError as error:
+            raise UsageError(
+                f"{root.name} has a split {split!r}, which can not be a name of one; pass --split NAME={split}"
+            ) from error
 
 
 def _splits(selection: Selection, chosen: list[Choice], skips: list[Skip]) -> list[str]:

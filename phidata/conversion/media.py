@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import os
 import posixpath
 import re
 from collections import Counter
@@ -68,9 +68,9 @@ class Media:
 
     def video(self, file: str) -> Clip:
         """The same with what is known about the video. The frames of a row's second video count on after its first."""
-        path, _ = self._find(file, "video")
+        folder, name = self._find(file, "video")
         plan, decoder = self._options.frame_plan, self._options.decoder
-        sample = sample_video(path, plan, decoder=decoder, keep=self._encode_frame)
+        sample = sample_video(folder / name, plan, decoder=decoder, keep=self._encode_frame)
         images = (self._number(self._row.name, self._options.image_format, frame) for frame in sample.frames)
         return Clip(tuple(images), seconds=sample.facts.seconds, num_frames=sample.facts.num_decoded)
 
@@ -84,9 +84,9 @@ class Media:
         """
         if file.startswith("data:"):
             return self.embedded(_data_of(file))
-        path, name = self._find(file, "image")
-        encoded = _encoded(path, self._options)
-        return self._add(_image_path(self._row.split, name, encoded.suffix), encoded.data)
+        folder, name = self._find(file, "image")
+        encoded = _encoded(folder / name, self._options)
+        return self._add(_image_path(self._row.split, folder, name, encoded.suffix), encoded.data)
 
     def embedded(self, data: bytes | None, *, name: str | None = None) -> str:
         """Take an image that stands in the source as its bytes: `<name>.<k>.jpg`, by default the row's name.
@@ -101,9 +101,9 @@ class Media:
 
     def text(self, file: str) -> str:
         """Read a text file, looked for as an image is. Raises DataError when it is missing or not UTF-8."""
-        path, _ = self._find(file, "text")
+        folder, name = self._find(file, "text")
         try:
-            return path.read_text(encoding="utf-8-sig")
+            return (folder / name).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise DataError(f"its text {file!r} is not UTF-8 ({error.reason} at byte {error.start})") from error
 
@@ -119,16 +119,15 @@ class Media:
             return source.read(num_bytes)
 
     def _find(self, file: str, kind: str) -> tuple[Path, str]:
-        """Where a file lies, and its path below the folder that it was found in."""
+        """The folder that a file was found in, and its path below that."""
         if _URL.match(file):
             raise DataError(f"its {kind} {file[:120]!r} is a URL; download it and name the file")
         name = posixpath.normpath(file) if file else ""
         if not name or name.startswith(("/", "../")) or name == ".." or "\0" in name:
             raise DataError(f"its {kind} {file!r} is no relative path that stays below its folder; pass --images DIR")
         for folder, below in self._candidates(name):
-            path = folder / below
-            if path.is_file():
-                return path, below
+            if (folder / below).is_file():
+                return folder, below
         if self._root.images is not None:
             raise DataError(f"its {kind} {file!r} is missing in {self._root.images}")
         raise DataError(f"its {kind} {file!r} is missing in {self._root.name}")
@@ -167,11 +166,18 @@ def _table(path: Path) -> Table:
     return open_table(path)
 
 
-def _image_path(split: str, name: str, suffix: str) -> str:
-    name = _FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
+def _image_path(split: str, folder: Path, name: str, suffix: str) -> str:
+    """What an image is called: never as another file of the same folder would be, which may be an image too."""
+    path = _FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
     if name.rpartition(".")[2].lower() not in _SUFFIXES[suffix]:
-        name = f"{name}.{suffix}"
-    return name if name.startswith(f"{split}/") else f"{split}/{name}"
+        path = f"{path}.{suffix}"
+        while os.path.exists(folder / path):  # noqa: PTH110 - a name that is too long is that of no file
+            path = f"{path}.{suffix}"
+    if not path.startswith(f"{split}/"):
+        path = f"{split}/{path}"
+        while os.path.exists(folder / path):  # noqa: PTH110 - a name that is too long is that of no file
+            path = f"{split}/{path}"
+    return path
 
 
 def _data_of(uri: str) -> bytes:
@@ -180,7 +186,7 @@ def _data_of(uri: str) -> bytes:
     try:
         if comma and head.endswith(";base64"):
             return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or letters that are not ASCII
         raise DataError(f"its image is a data: URI that is not base64 ({error})") from error
     if not comma:
         raise DataError("its image is a data: URI without data")

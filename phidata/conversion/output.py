@@ -45,8 +45,15 @@ class Output:
             self.journal.start(header)
         if len(self.journal) == 0:
             self._remove_data()
-        remove_temporaries(self.root)
+        self.remove_temporaries()
         self.images.mkdir(exist_ok=True)
+
+    def remove_temporaries(self) -> None:
+        """Remove what writers that were killed have left."""
+        remove_temporaries(self.root, below=False)
+        for entry in self.root.iterdir():
+            if entry.is_dir() and entry.name != _UNPACKED:
+                remove_temporaries(entry)
 
     def holds(self, result: Written) -> bool:
         """Whether every image of a row that was written before is still there, bit for bit."""
@@ -74,7 +81,8 @@ class Output:
         for folder in (IMAGES, _STAGED):
             shutil.rmtree(self.root / folder, ignore_errors=True)
         for parts in files_below(self.root):
-            if len(parts) <= 2 and any(fnmatchcase(parts[-1], pattern) for pattern in _OURS[len(parts)]):
+            patterns = () if parts[0] == _UNPACKED else _OURS.get(len(parts), ())
+            if any(fnmatchcase(parts[-1], pattern) for pattern in patterns):
                 self.root.joinpath(*parts).unlink()
         for entry in self.root.iterdir():
             if entry.is_dir() and entry.name != _UNPACKED:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from phidata.conversion.listing import Listing, list_rows
+from phidata.conversion.listing import Listing, list_rows, listed_by
 from phidata.conversion.outcome import Failed
 from phidata.conversion.request import Request
 from phidata.conversion.worker import Job, Task, attempt
@@ -42,7 +42,7 @@ def rehearse(request: Request) -> Rehearsal:
         TemporaryDirectory(prefix="phidata-") as folder,
         request.opened(Path(folder) / "source") as root,
     ):
-        rows = request.converter.rows(root, request.settings)
+        rows = listed_by(request.converter, root, request.settings)
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         job = Job(converter=request.name, root=root, images=Path(folder), options=request.options)
         samples = [_sample(task, job, request) for task in _some(listing.tasks)]

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import Formatter
 from typing import Any, NamedTuple
 
 from msgspec import to_builtins
 
-from phidata.conversion.converter import Converter, Row, find_converter, full_settings
+from phidata.conversion.converter import About, Converter, Row, Settings, find_converter, full_settings
 from phidata.conversion.options import DEFAULT_FRAMES, Options
 from phidata.conversion.selection import Selection
 from phidata.errors import UsageError
@@ -103,7 +104,7 @@ def requested(
         name=name,
         converter=converter,
         settings=complete,
-        source=find_source(source, [_filled_in(place, complete) for place in converter.about.hub]),
+        source=find_source(source, hub_places(converter.about, complete, source)),
         images=None if images is None else _image_folder(str(images)),
         shape=check_shape(shape),
         shard_bytes=shard_bytes,
@@ -124,8 +125,22 @@ def _image_folder(text: str) -> ImageFolder:
     return ImageFolder(Path(folder).resolve(), f"{prefix.rstrip('/')}/" if prefix else "")
 
 
-def _filled_in(place: HubFile | HubFiles, settings: Mapping[str, Any]) -> HubFile | HubFiles:
-    """A place on the hub with the settings that its patterns name."""
+def hub_places(about: About, settings: Settings, source: str | Path | None) -> list[HubFile | HubFiles]:
+    """The places on the hub that a converter knows, with the settings that their patterns name; none for what is here.
+
+    Raises UsageError when such a setting was not given.
+    """
+    if source is not None and Path(source).exists():
+        return []
+    return [_filled_in(place, settings) for place in about.hub]
+
+
+def _filled_in(place: HubFile | HubFiles, settings: Settings) -> HubFile | HubFiles:
     if isinstance(place, HubFile):
         return place
+    for pattern in place.patterns:
+        for _, name, _, _ in Formatter().parse(pattern):
+            if name and settings[name] is None:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} has to say which files of {place.repo_id} are read, or pass --source")
     return HubFiles(place.repo_id, tuple(pattern.format_map(settings) for pattern in place.patterns))

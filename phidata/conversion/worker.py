@@ -5,6 +5,7 @@ Started by `phidata.conversion.pool`. When the parent dies, in whatever way, the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from phidata.storage.source import Root
 from phidata.validation import check_line
 
 MAX_WRITTEN = 1024
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 
 _written: set[ImageFile] = set()  # the last images that this process has written
 
@@ -75,6 +77,8 @@ def perform(task: Task, job: Job, converter: Converter[Row]) -> Outcome | Output
     try:
         images = tuple(_write(job.images, path, data) for path, data in converted.images.items())
     except OSError as error:
+        if error.errno in _NAME_ERRORS:
+            return Failed(reason=f"its image can not be called as its source is ({error.strerror}); rename the source")
         return OutputLost(f"images can not be written to {job.images} ({error.strerror})")
     return Written(line=msgspec.Raw(converted.line), images=images)
 

@@ -57,9 +57,11 @@ def _open_new(path: Path) -> BinaryIO:
         return path.open("wb")
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what writers that were killed have left below a folder."""
+def remove_temporaries(folder: Path, *, below: bool = True) -> None:
+    """Remove what writers that were killed have left in a folder, and in those below it."""
     for root, _, names in os.walk(folder):
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 Path(root, name).unlink(missing_ok=True)
+        if not below:
+            return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import textwrap
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ def test_a_data_uri_is_an_image(tmp_path: Path, pairs: str) -> None:
         ("/etc/passwd", "its image '/etc/passwd' is no relative path that stays below its folder; pass --images DIR"),
         ("https://example.org/1.jpg", "its image 'https://example.org/1.jpg' is a URL; download it and name the file"),
         ("data:image/png;base64,@@", "its image is a data: URI that is not base64"),
+        ("data:image/png;base64,é", "its image is a data: URI that is not base64"),
         ("data:nothing", "its image is a data: URI without data"),
         ("half", "its text holds half of a character"),
         ("", "its image '' is no relative path"),
@@ -431,3 +433,68 @@ def test_a_journal_of_shards_is_continued(tmp_path: Path, pairs: str) -> None:
         "notes.txt",
         "pairs_train.jsonl",
     ]
+
+
+def test_a_split_can_not_lead_out_of_the_folder(tmp_path: Path, pairs: str) -> None:
+    Path(pairs).write_text(Path(pairs).read_text().replace('split="train"', 'split="/../../evil"'))
+    folder = source(tmp_path, "cat.jpg", cat_jpg=picture())
+    with pytest.raises(UsageError, match=r"has a split '/\.\./\.\./evil', which can not be a name of one; pass"):
+        phidata.convert(pairs, source=folder, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_whose_paths_would_be_the_same_are_kept_apart(tmp_path: Path, pairs: str) -> None:
+    folder = source(tmp_path, "cat.jpg", "source/train/a/cat.jpg", "dog.png", "dog.png.jpg")
+    (folder / "train" / "a").mkdir(parents=True)
+    colors = {"a/cat.jpg": "red", "train/a/cat.jpg": "green", "a/dog.png": "blue", "a/dog.png.jpg": "white"}
+    for name, color in colors.items():
+        (folder / name).write_bytes(picture(color, "PNG" if name.endswith("png") else "JPEG"))
+    phidata.convert(pairs, source=folder, out=tmp_path / "out", quality=95)
+    assert images_of(tmp_path / "out") == [
+        "train/train/a/cat.jpg",
+        "train/a/cat.jpg",
+        "train/a/dog.png.jpg.jpg",
+        "train/a/dog.png.jpg",
+    ]
+    rows = phidata.load(tmp_path / "out")
+    shown = [rows.images(row)[0].getpixel((0, 0)) for row in range(4)]
+    assert [max(range(3), key=lambda k, pixel=pixel: pixel[k]) for pixel in shown[:3]] == [0, 1, 2]  # type: ignore[misc]
+
+
+def test_a_name_that_is_too_long_fails_its_row(tmp_path: Path, pairs: str) -> None:
+    long = "x" * 248 + ".png"
+    folder = source(tmp_path, long, "cat.jpg", cat_jpg=picture())
+    (folder / "a" / long).write_bytes(picture(kind="PNG"))
+    phidata.convert(pairs, source=folder, out=tmp_path / "out", max_failures=1)
+    failure = json.loads((tmp_path / "out" / "failures.jsonl").read_text())
+    assert failure["reason"] == "its image can not be called as its source is (File name too long); rename the source"
+    assert images_of(tmp_path / "out") == ["train/a/cat.jpg"]
+
+
+def test_a_mistake_in_a_converter_ends_in_one_sentence(
+    tmp_path: Path, pairs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(pairs).write_text(Path(pairs).read_text().replace("found = root.files", "found = root.nothing"))
+    assert main(["convert", "--from", pairs, "--source", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == (
+        "error: converter pairs fails to list its rows (AttributeError: 'Root' object has no attribute 'nothing'); "
+        "this is a mistake in it\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_an_archive_that_are_called_like_shards_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "source.zip", "w") as archive:
+        archive.writestr("state.json", '[{"q": "Who?", "a": "Ann."}]')
+    settings = {"map": ["user={q}", "assistant={a}"]}
+    manifest = phidata.convert(
+        "table", source=tmp_path / "source.zip", out=tmp_path / "out", settings=settings, max_failures=9
+    )
+    assert manifest.rows.written == 1
+
+
+def test_what_to_read_from_the_hub_has_to_be_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--subset has to say which files of HuggingFaceM4/the_cauldron are read"):
+        phidata.convert("cauldron", out=tmp_path / "out")
+    with pytest.raises(UsageError, match=r"^nothing to read: this converter has no data set of its own"):
+        phidata.convert("llava", out=tmp_path / "out")
