@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -17,8 +16,8 @@ from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.folder import FAILURES
 from phidata.storage.image_list import ImageList
-from phidata.storage.ledger import LedgerLine, write_ledger
-from phidata.storage.manifest import FORMAT_VERSION, DataFile, Manifest, RowLedger, SplitLedger
+from phidata.storage.ledger import LedgerLine, ledgers, write_ledger
+from phidata.storage.manifest import FORMAT_VERSION, DataFile, Manifest
 from phidata.storage.sink import new_file
 from phidata.storage.writer import finish_folder, split_writer
 
@@ -142,24 +141,7 @@ class Assembly:
             self._lines.append(LedgerLine(split=split, outcome="skipped", count=num, reason=reason))
 
     def _manifest(self, files: dict[str, tuple[DataFile, ...]]) -> Manifest:
-        counts: Counter[tuple[str | None, str]] = Counter()
-        reasons: Counter[str] = Counter()
-        for line in self._lines:
-            counts[line.split, line.outcome] += line.count
-            counts[None, f"all {line.outcome}"] += line.count
-            if line.outcome == "skipped":
-                reasons[line.reason or ""] += line.count
-        splits = {}
-        for split in self._listing.splits:
-            written, skipped, failed = (counts[split, outcome] for outcome in ("written", "skipped", "failed"))
-            splits[split] = SplitLedger(
-                files=files[split],
-                rows_in=written + skipped + failed,
-                written=written,
-                skipped=skipped,
-                failed=failed,
-            )
-        written, skipped, failed = (counts[None, f"all {outcome}"] for outcome in ("written", "skipped", "failed"))
+        rows, splits = ledgers(self._lines, files)
         return Manifest(
             format_version=FORMAT_VERSION,
             name=self._name,
@@ -168,13 +150,7 @@ class Assembly:
             versions=self._header.versions,
             options={**self._header.options, "splits": dict(self._listing.expressions)},
             source=self._header.source,
-            rows=RowLedger(
-                rows_in=written + skipped + failed,
-                written=written,
-                skipped=skipped,
-                failed=failed,
-                skip_reasons=dict(sorted(reasons.items())),
-            ),
+            rows=rows,
             splits=splits,
             images=self._images.tree(),
         )

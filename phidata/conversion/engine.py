@@ -24,6 +24,7 @@ from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
 from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
 
 MAX_SHOWN = 20  # failures on standard error; the file has all of them
@@ -178,12 +179,9 @@ def _report(failures: list[Failure], out: Path, request: Request, *, num_rows: i
 
 
 def _header(request: Request) -> Header:
-    versions = {"phidata": phidata.__version__}
-    packages = [_DECODER_PACKAGES[request.options.decoder], "pillow"]
-    if request.shape in ("arrow", "parquet"):
-        packages.append("pyarrow")
-    for package in packages:
-        versions[package] = version(package)
+    packages = (_DECODER_PACKAGES[request.options.decoder], "pillow")
+    versions = {"phidata": phidata.__version__, **{package: version(package) for package in packages}}
+    versions |= shape_versions(request.shape)
     folder, images = request.source.folder, request.images
     return Header(
         converter=request.converter.about.name,

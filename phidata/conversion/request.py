@@ -15,7 +15,7 @@ from phidata.conversion.converter import About, Converter, Row, Settings, find_c
 from phidata.conversion.options import DEFAULT_FRAMES, Options
 from phidata.conversion.selection import Selection
 from phidata.errors import UsageError
-from phidata.storage.hub import HubFile, HubFiles
+from phidata.storage.hub import HubFile, HubFiles, is_repo_id
 from phidata.storage.shape import Shape, check_shape
 from phidata.storage.source import Root, Source, find_source, opened
 
@@ -130,7 +130,7 @@ def hub_places(about: About, settings: Settings, source: str | Path | None) -> l
 
     Raises UsageError when such a setting was not given.
     """
-    if source is not None and Path(source).exists():
+    if source is not None and (Path(source).exists() or not is_repo_id(str(source))):
         return []
     return [_filled_in(place, settings) for place in about.hub]
 
