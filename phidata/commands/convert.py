@@ -127,6 +127,7 @@ def convert(
     from phidata.conversion.options import Options
     from phidata.conversion.rehearsal import rehearse
     from phidata.conversion.request import requested
+    from phidata.conversion.selection import Selection
     from phidata.storage.shape import parse_size
 
     request = requested(
@@ -136,10 +137,7 @@ def convert(
         images=images,
         shape=shape,
         shard_bytes=parse_size(shard_size),
-        splits=_split_expressions(splits),
-        limit=limit,
-        sample=sample,
-        seed=seed,
+        selection=Selection(splits=_split_expressions(splits), limit=limit, sample=sample, seed=seed),
         ids=ids,
         options=Options(
             num_frames=num_frames,

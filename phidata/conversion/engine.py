@@ -19,6 +19,7 @@ from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
 from phidata.conversion.pool import Pool
 from phidata.conversion.request import Request, requested
+from phidata.conversion.selection import Selection
 from phidata.conversion.worker import Job, Task
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
@@ -93,10 +94,7 @@ def convert(
         images=images,
         shape=shape,
         shard_bytes=shard_bytes,
-        splits=splits or {},
-        limit=limit,
-        sample=sample,
-        seed=seed,
+        selection=Selection(splits=splits or {}, limit=limit, sample=sample, seed=seed),
         ids=ids,
         options=options,
         on_error=on_error,
