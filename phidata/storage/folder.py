@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from phidata.errors import DataError, UsageError
-from phidata.storage.shape import SUFFIXES, Shape
+from phidata.storage.shape import SUFFIXES, Shape, check_split_name
 from phidata.storage.shard_names import find_shards
 
 IMAGES = "images"
@@ -78,15 +78,24 @@ def open_folder(path: str | Path) -> DataFolder:
 
 def image_file(images: Path, path: str) -> Path:
     """Where the image that a row calls `path` lies. Raises DataError when that leads out of the image folder."""
-    parts = path.split("/")
-    if not parts[0] or ".." in parts or "\\" in path or "\0" in path:
+    if leads_out(path):
         raise DataError(f"image path {path!r} leads out of {images}; paths are relative, without '..'")
-    return images.joinpath(*parts)
+    return images.joinpath(*path.split("/"))
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path below a data folder is none: it is absolute, goes up, or is no path on every system."""
+    parts = path.split("/")
+    return not parts[0] or ".." in parts or "\\" in path or "\0" in path
 
 
 class _File(msgspec.Struct):
     name: str
     rows: int
+
+    def __post_init__(self) -> None:
+        if leads_out(self.name):
+            raise ValueError(f"the file name {self.name!r} leads out of the folder")
 
 
 class _Split(msgspec.Struct):
@@ -98,6 +107,13 @@ class _Layout(msgspec.Struct):
 
     shape: Shape = "images-jsonl"
     splits: dict[str, _Split] = {}
+
+    def __post_init__(self) -> None:
+        for split in self.splits:
+            try:
+                check_split_name(split)
+            except UsageError as error:
+                raise ValueError(str(error)) from error
 
     def files(self, root: Path) -> dict[str, tuple[Path, ...]]:
         for split in self.splits.values():
@@ -116,7 +132,7 @@ def _read_layout(root: Path) -> _Layout | None:
         return None
     try:
         return msgspec.json.decode(manifest.read_bytes(), type=_Layout)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
             f"{manifest} is not the manifest of a conversion ({error}); convert again, or remove it"
         ) from error

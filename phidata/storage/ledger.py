@@ -52,7 +52,7 @@ def read_ledger(root: Path) -> Iterator[LedgerLine]:
             for number, line in enumerate(file, 1):
                 try:
                     yield decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     raise DataError(
                         f"{path}:{number}: this is not a line of a ledger ({error}); make the folder again"
                     ) from error

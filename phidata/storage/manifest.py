@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from phidata.errors import UsageError
-from phidata.storage.folder import MANIFEST
+from phidata.storage.folder import MANIFEST, leads_out
 
 FORMAT_VERSION = 2
 
@@ -22,6 +22,10 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        if leads_out(self.name):
+            raise ValueError(f"the file name {self.name!r} leads out of the folder")
 
 
 class SplitLedger(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,5 +90,5 @@ def read_manifest(root: Path) -> Manifest:
         return msgspec.json.decode((root / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError as error:
         raise UsageError(f"no {MANIFEST} in {root}; it holds no finished conversion") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{root / MANIFEST} is not the manifest of a conversion ({error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import re
 import tarfile
@@ -17,6 +18,7 @@ import pytest
 import phidata
 from phidata import Conversation, DataError, Turn, UsageError
 from phidata.storage.columns import SCHEMA
+from phidata.storage.manifest import Manifest
 from phidata.storage.shape import Shape
 from phidata.storage.splits import split_writer
 
@@ -49,6 +51,11 @@ def write_tar(path: Path, **members: bytes) -> Path:
             member.size = len(content)
             package.addfile(member, io.BytesIO(content))
     return path
+
+
+def file_name(manifest: Manifest) -> str:
+    [file] = manifest.splits["train"].files
+    return file.name
 
 
 def read_all(path: Path) -> None:
@@ -323,6 +330,43 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, shape: Shape) -> Non
     write_folder(tmp_path / "out", shape)
     (tmp_path / "out" / "manifest.json").write_text('{"shape": "zip"}')
     assert refusal(tmp_path / "out").startswith(f"{tmp_path}/out/manifest.json is not the manifest of a conversion (")
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/train-00000-of-00001.x", "../train-00000-of-00001.x", "data/../../x", "a\\b", ""]
+)
+def test_a_manifest_that_names_a_file_outside_of_its_folder_is_refused(tmp_path: Path, shape: Shape, name: str) -> None:
+    manifest = write_folder(tmp_path / "out", shape)
+    path = tmp_path / "out" / "manifest.json"
+    path.write_bytes(manifest.to_json().replace(*(json.dumps(x).encode() for x in (file_name(manifest), name))))
+    assert refusal(tmp_path / "out") == (
+        f"{path} is not the manifest of a conversion (the file name {name!r} leads out of the folder - at "
+        "`$.splits[...].files[0]`); convert again, or remove it"
+    )
+    with pytest.raises(UsageError, match="leads out of the folder"):
+        phidata.verify(tmp_path / "out")
+
+
+@pytest.mark.parametrize("split", ["../evil", "/evil", "a b", ""])
+def test_a_manifest_with_an_impossible_name_of_a_split_is_refused(tmp_path: Path, shape: Shape, split: str) -> None:
+    manifest = write_folder(tmp_path / "out", shape)
+    path = tmp_path / "out" / "manifest.json"
+    path.write_bytes(msgspec.structs.replace(manifest, splits={split: manifest.splits["train"]}).to_json())
+    with pytest.raises(DataError) as caught:
+        phidata.export(tmp_path / "out", to="swift", out=tmp_path / "new")
+    assert str(caught.value) == (
+        f"{path} is not the manifest of a conversion ({split!r} can not be the name of a split; "
+        "use letters, digits and underscores); convert again, or remove it"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_manifest_without_an_end_to_its_depth_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", "parquet")
+    (tmp_path / "out" / "manifest.json").write_text('{"options": ' + "[" * 100_000)
+    assert "is not the manifest of a conversion" in refusal(tmp_path / "out")
+    with pytest.raises(UsageError, match="is not the manifest of a conversion"):
+        phidata.verify(tmp_path / "out")
 
 
 def test_an_unfinished_conversion_is_refused(tmp_path: Path, shape: Shape) -> None:
