@@ -99,11 +99,11 @@ class FileRepair:
                     self._new.write(b"".join(new))
                 if diff:
                     diff.line(old, new)
+            if diff:
+                diff.end()
         except BaseException:
             self.discard()
             raise
-        if diff:
-            diff.end()
         if not self._changes:
             self.discard()
             return None
@@ -119,13 +119,17 @@ class FileRepair:
             sha256_before=before.hexdigest(),
         )
 
-    def commit(self) -> None:
-        """Let the new file take the place of the old one, with its permissions."""
+    def finish(self) -> Path:
+        """End the new file, which gets the permissions of the old one; return where it lies until `commit`."""
         assert self._new is not None
-        target = self._path.resolve()
-        mode = target.stat().st_mode & 0o7777
-        self._new.take_name(target)
-        target.chmod(mode)
+        self._new.close()
+        self._new.path.chmod(self._path.stat().st_mode & 0o7777)
+        return self._new.path
+
+    def commit(self) -> None:
+        """Let the new file take the place of the old one."""
+        assert self._new is not None
+        self._new.take_name(self._path.resolve())
 
     def discard(self) -> None:
         """Leave nothing behind."""

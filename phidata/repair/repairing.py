@@ -10,7 +10,7 @@ from phidata.repair.diff import Diff
 from phidata.repair.file import FileRepair, IdCensus, RowIds, take_census
 from phidata.repair.line import LineRepair
 from phidata.repair.outcome import Repaired, RepairedFile
-from phidata.repair.record import record_repairs
+from phidata.repair.record import plan_records
 from phidata.validation.images import FileImages
 from phidata.validation.inputs import MEDIA, DataFile, DataSet, Media, find_data
 from phidata.validation.seen import local_slots
@@ -37,7 +37,8 @@ def fix(
     letter case is left alone. `select` and `ignore` choose by code. With `dry_run` nothing is written. `show` gets the
     changes as a unified diff, piece by piece.
 
-    Files are written beside and renamed when all of a data set are ready; then ledger and manifest of their folder.
+    Files are written beside and renamed when all of a data set are ready, after ledger and manifest of their folder;
+    the same command ends a repair that was interrupted.
     Raises UsageError and DataError as `phidata.validate` does.
     """
     if media not in MEDIA:
@@ -85,16 +86,23 @@ class _SetRepair:
                 diff = Diff(file.path, show) if show else None
                 if found := repair.run(diff, write=not dry_run):
                     ready.append((repair, found))
+            if not dry_run:
+                self._commit(ready)
         except BaseException:
             for repair, _ in ready:
                 repair.discard()
             raise
-        done = [found for _, found in ready]
-        if not dry_run:
-            for repair, _ in ready:
-                repair.commit()
-            self.late_remarks += record_repairs(done)
-        return done
+        return [found for _, found in ready]
+
+    def _commit(self, ready: list[tuple[FileRepair, RepairedFile]]) -> None:
+        """Write what the folders say of the repairs, then the repairs: of those that are missing when this is cut short
+        the next run finds that they are to be made, and that the manifest has them."""
+        records = plan_records({repair.finish(): found for repair, found in ready})
+        for record in records:
+            record.write()
+            self.late_remarks += record.remarks
+        for repair, _ in ready:
+            repair.commit()
 
     def _line_repair(self, file: DataFile, ids: RowIds | None) -> LineRepair:
         assert file.images is not None

@@ -13,13 +13,13 @@ _numbers = count()
 class UnnamedFile:
     """A new file under a temporary name, as `sink.remove_temporaries` knows them, and the sha256 of what goes into it.
 
-    Many can be open in one folder. It has what Arrow needs of a Python file.
+    Many can be open in one folder. `path` is where it lies for now. It has what Arrow needs of a Python file.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._temporary = folder / f".{os.getpid():010d}{next(_numbers):06d}.tmp"
-        self._file = self._temporary.open("wb")
+        self.path = folder / f".{os.getpid():010d}{next(_numbers):06d}.tmp"
+        self._file = self.path.open("wb")
         self._hash = hashlib.sha256()
         self.num_bytes = 0
 
@@ -49,12 +49,12 @@ class UnnamedFile:
             os.fsync(self._file.fileno())
             self._file.close()
 
-    def take_name(self, path: Path) -> None:
+    def take_name(self, final: Path) -> None:
         """Give the file its name, in the folder where it lies or another of the same disk."""
         self.close()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary.replace(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self.path.replace(final)
 
     def discard(self) -> None:
         self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)

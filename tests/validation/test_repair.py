@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 import phidata
-from phidata import Conversation, Turn
+from phidata import Conversation, DataError, Turn
 from phidata.cli import main
 from phidata.repair.diff import Diff
 from phidata.storage.ledger import LedgerLine, read_ledger, write_ledger
@@ -309,13 +309,74 @@ def test_a_row_that_the_manifest_does_not_know_is_not_counted_as_skipped(folder:
     root = folder()
     rows = root / "birds_train.jsonl"
     before = read_manifest(root)
-    with rows.open("ab") as file:
-        file.write(rows.read_bytes().splitlines(keepends=True)[1])
+    changed = rows.read_bytes().replace(b'"u"', b'"w"')
+    rows.write_bytes(changed + changed.splitlines(keepends=True)[1])
     assert phidata.fix(root).remarks == (
         f"{rows} was not what the manifest says before it was repaired; the manifest has its new sha256",
         f"{rows} had 3 rows and its manifest says 2, which is left as it is",
     )
-    assert read_manifest(root) == replace(before, options={"fix": {"PHI201": 1}})
+    file = replace(before.splits["train"].files[0], sha256=hashlib.sha256(changed).hexdigest())
+    splits = {"train": replace(before.splits["train"], files=(file,))}
+    assert read_manifest(root) == replace(before, splits=splits, options={"fix": {"PHI201": 1}})
+    assert verify(root).ok
+
+
+def test_a_file_that_is_again_what_the_manifest_says_leaves_it_as_it_is(folder: Callable[[], Path]) -> None:
+    root = folder()
+    rows = root / "birds_train.jsonl"
+    before = (root / "manifest.json").read_bytes()
+    with rows.open("ab") as file:
+        file.write(rows.read_bytes().splitlines(keepends=True)[1])
+    assert phidata.fix(root).remarks == (f"{rows} is again what its manifest says",)
+    assert (root / "manifest.json").read_bytes() == before
+    assert verify(root).ok
+
+
+@pytest.mark.parametrize("num_writes", range(4))
+def test_a_repair_that_is_cut_short_is_ended_by_the_next(
+    folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, num_writes: int
+) -> None:
+    """Ledger, card, manifest and rows take their names one by one."""
+    root = folder()
+    with_a_copy(root)
+    rename = Path.replace
+    left = iter(range(num_writes))
+
+    def cut_short(path: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            phidata.fix(root)
+    assert list(root.rglob(".*")) == []
+    phidata.fix(root)
+    after = read_manifest(root)
+    assert (after.rows.rows_in, after.rows.written, after.rows.skipped) == (3, 2, 1)
+    assert after.options == {"fix": {"PHI201": 1}}
+    assert [(line.outcome, line.count) for line in read_ledger(root)] == [("written", 2), ("skipped", 1)]
+    assert "2 are written, 1 skipped" in (root / "README.md").read_text()
+    assert (verify(root).ok, verify(root).mismatches) == (True, ())
+
+
+def test_a_repair_that_can_not_be_written_down_is_not_made(folder: Callable[[], Path]) -> None:
+    root = folder()
+    with_a_copy(root)
+    (root / "ledger.jsonl").write_text("no ledger\n")
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=r"ledger\.jsonl:1: this is not a line of a ledger"):
+        phidata.fix(root)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_a_card_that_somebody_has_changed_stays(folder: Callable[[], Path]) -> None:
+    root = folder()
+    with_a_copy(root)
+    (root / "README.md").write_bytes(b"# V\xf6gel\n")
+    phidata.fix(root)
+    assert (root / "README.md").read_bytes() == b"# V\xf6gel\n"
     assert verify(root).ok
 
 
