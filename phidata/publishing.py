@@ -63,9 +63,9 @@ def push(
 ) -> Publication:
     """Upload a finished data folder to the data set repository `repo_id`, made when there is none.
 
-    The folder is verified first, and nothing but its own files is uploaded; `manifest.json` comes last, so that a
-    repository which has it has everything. HF_TOKEN or the saved login is used, HF_ENDPOINT is respected; `revision` is
-    a branch, made when there is none. A `dry_run` verifies and says what would be done, without the hub.
+    The folder is verified first, and nothing but its own files is uploaded. `manifest.json` comes last, and one of an
+    older version goes first where it takes several commits, so that a repository which has it has everything. HF_TOKEN
+    or the saved login is used, HF_ENDPOINT is respected; `revision` is a branch, made when there is none. A `dry_run` verifies and says what would be done, without the hub.
 
     Raises UsageError when there is no such folder or the hub refuses, DataError when the folder is unfinished or not
     what its manifest says, or when the hub can not be reached.
@@ -108,7 +108,7 @@ def _upload(root: Path, plan: Publication) -> Publication:
         if plan.revision != MAIN:
             api.create_branch(plan.repo_id, repo_type="dataset", branch=plan.revision, exist_ok=True)
         before = api.list_repo_files(plan.repo_id, repo_type="dataset", revision=plan.revision)
-        _commit(api, root, plan)
+        _commit(api, root, plan, replaces=MANIFEST in before)
     own = {file.name for file in plan.files} | {".gitattributes"}
     tree = "" if plan.revision == MAIN else f"/tree/{plan.revision}"
     return msgspec.structs.replace(
@@ -118,15 +118,18 @@ def _upload(root: Path, plan: Publication) -> Publication:
     )
 
 
-def _commit(api: HfApi, root: Path, plan: Publication) -> None:
-    """Upload in as many commits as it takes; the last has the manifest."""
-    from huggingface_hub import CommitOperationAdd
+def _commit(api: HfApi, root: Path, plan: Publication, *, replaces: bool) -> None:
+    """Upload in as many commits as it takes; the last has the manifest, and if it is not the only one the first deletes
+    the old manifest that this one `replaces`."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     parts = list(_parts(plan.files))
     for number, part in enumerate(parts, 1):
+        deleted = [CommitOperationDelete(MANIFEST)] if replaces and number == 1 < len(parts) else []
+        added = [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=root / file.name) for file in part]
         api.create_commit(
             plan.repo_id,
-            [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=root / file.name) for file in part],
+            [*deleted, *added],
             repo_type="dataset",
             revision=plan.revision,
             commit_message=plan.message if len(parts) == 1 else f"{plan.message} (part {number} of {len(parts)})",

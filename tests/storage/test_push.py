@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import phidata
-from phidata import DataError, UsageError
+from phidata import Conversation, DataError, Turn, UsageError
 from phidata.cli import main
 from phidata.publishing import MAX_FILES, PushedFile, _parts
 
@@ -31,6 +31,7 @@ class Hub(BaseHTTPRequestHandler):
     files: dict[str, bytes]  # what the repository holds
     uploaded: dict[str, bytes]  # large files by their sha256
     commits: list[str]
+    manifests: list[bytes | None]  # after each commit
     private: bool
     refuse: dict[str, tuple[int, str]]  # status and message by a part of the path
 
@@ -88,8 +89,11 @@ class Hub(BaseHTTPRequestHandler):
                 self.commits.append(value["summary"])
             elif line["key"] == "file":
                 self.files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "deletedFile":
+                del self.files[value["path"]]
             else:
                 self.files[value["path"]] = self.uploaded[value["oid"]]
+        self.manifests.append(self.files.get("manifest.json"))
         self._send(200, {"commitUrl": f"{self._here}/datasets/org/birds/commit/1", "commitOid": "1" * 40})
 
     @property
@@ -113,6 +117,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     Hub.asked, Hub.files, Hub.uploaded, Hub.commits, Hub.private, Hub.refuse = [], {}, {}, [], False, {}
+    Hub.manifests = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
@@ -159,6 +164,19 @@ def test_the_whole_folder_is_in_the_repository_afterwards(folder: Path, endpoint
         "also in the repository, not of this folder: data/train-00000-of-00009.parquet",
         f"uploaded 5 files, {num_bytes / 1e6:.1f} MB to {endpoint}/datasets/org/birds",
     ]
+
+
+def test_a_new_version_in_several_commits_has_no_manifest_before_the_last(tmp_path: Path, endpoint: str) -> None:
+    turns = (Turn(images=(f"train/{number}.png",), user="u", assistant="a") for number in range(MAX_FILES))
+    rows = [Conversation(id=str(k), source="s", conversations=(turn,)) for k, turn in enumerate(turns)]
+    write_folder(tmp_path / "out", "images-jsonl", rows)
+    Hub.files = {"manifest.json": b"old"}
+    assert push(tmp_path / "out", endpoint)[0] == 0
+    new = (tmp_path / "out" / "manifest.json").read_bytes()
+    assert Hub.manifests == [None, new]
+    Hub.files = {}
+    assert push(tmp_path / "out", endpoint)[0] == 0
+    assert Hub.manifests == [None, new, None, new]
 
 
 def test_a_branch_is_made_and_named(folder: Path, endpoint: str) -> None:
