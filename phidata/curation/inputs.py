@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from phidata.errors import UsageError
 from phidata.loading import ConversationData, load, open_folder
+from phidata.records import Conversation
 from phidata.storage.folder import MANIFEST, DataFolder
-from phidata.storage.manifest import Identity, read_manifest
+from phidata.storage.hashing import sha256_of
+from phidata.storage.manifest import Identity
 from phidata.storage.shape import Shape
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,33 +53,23 @@ def open_inputs(paths: Sequence[str | Path]) -> tuple[Input, ...]:
     return tuple(opened)
 
 
-def check_output(out: Path, inputs: Sequence[Input]) -> None:
-    """Raise UsageError when the new folder would lie in one that is read, or the other way round, and when it
-    holds anything."""
-    new = out.resolve()
-    for folder in (opened.root for opened in inputs):
-        old = folder.resolve()
-        if new == old:
-            raise UsageError(f"{out} is read and can not be written too; choose a new folder")
-        if old in new.parents or new in old.parents:
-            raise UsageError(f"of {out} and {folder} one lies in the other; choose a folder beside {folder}")
-    if out.is_dir() and (held := sorted(entry.name for entry in out.iterdir())):
-        raise UsageError(f"{out} holds other files ({', '.join(held[:3])}); choose a new or empty folder")
+def each_row(splits: Mapping[str, ConversationData]) -> Iterator[tuple[ConversationData, int, Conversation]]:
+    """The rows of all splits, each behind its split and its number in it."""
+    for data in splits.values():
+        for number, row in enumerate(data):
+            yield data, number, row
 
 
 def _open(folder: DataFolder, taken: set[str]) -> Input:
-    manifest = read_manifest(folder.root) if (folder.root / MANIFEST).is_file() else None
-    name = manifest.name if manifest else _name_by_files(folder)
-    order = list(manifest.splits) if manifest else []
-    splits = sorted(folder.files, key=lambda split: order.index(split) if split in order else len(order))
-    files = [folder.root / MANIFEST] if manifest else [file for split in splits for file in folder.files[split]]
+    manifest = folder.root / MANIFEST
+    files = [manifest] if manifest.is_file() else [file for files in folder.files.values() for file in files]
     return Input(
         root=folder.root,
-        name=name,
-        label=next(label for label in _labels(name) if label not in taken),
+        name=folder.name,
+        label=next(label for label in _labels(folder.name) if label not in taken),
         shape=folder.shape,
-        splits={split: load(folder.root, split) for split in splits},
-        sha256=_sha256(files),
+        splits={split: load(folder.root, split) for split in folder.files},
+        sha256=sha256_of(*files),
     )
 
 
@@ -89,18 +78,3 @@ def _labels(name: str) -> Iterator[str]:
     yield name
     for number in count(2):
         yield f"{name}-{number}"
-
-
-def _name_by_files(folder: DataFolder) -> str:
-    if folder.shape == "images-jsonl":
-        return next(iter(folder.splits.values())).stem.rpartition("_")[0]
-    return "data"
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                total.update(chunk)
-    return total.hexdigest()

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from phidata.console import progress
+from phidata.curation.inputs import each_row
 from phidata.curation.perceptual import hash_of_bytes
 from phidata.diagnostics.excerpt import printable
 from phidata.loading import ConversationData
@@ -104,7 +105,7 @@ def take_inventory(splits: Mapping[str, ConversationData], *, looks: bool, jobs:
     inventory = Inventory(splits)
     waiting: deque[tuple[Conversation, Future[list[_Seen]] | None]] = deque()
     with progress(sum(map(len, splits.values())), "look") as bar, ThreadPoolExecutor(jobs) as threads:
-        for data, number, row in _rows(splits):
+        for data, number, row in each_row(splits):
             is_known = data.image_root is not None and all(path in inventory.content_at for path in row.images)
             seen = None if is_known else threads.submit(_look, data.image_bytes(number), inventory, looks=looks)
             waiting.append((row, seen))
@@ -121,12 +122,6 @@ class _Seen:
     sha256: bytes
     look: int | None
     problem: str | None
-
-
-def _rows(splits: Mapping[str, ConversationData]) -> Iterator[tuple[ConversationData, int, Conversation]]:
-    for data in splits.values():
-        for number, row in enumerate(data):
-            yield data, number, row
 
 
 def _look(images: Sequence[bytes], inventory: Inventory, *, looks: bool) -> list[_Seen]:

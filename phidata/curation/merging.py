@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 
@@ -69,13 +68,11 @@ def merge(
     target = plan_target(out, inputs, to=to, name=name, shard_bytes=shard_bytes)
     _check_ids(inputs, prefix=ids == "prefix")
     splits = list(dict.fromkeys(split for source in inputs for split in source.splits))
-    blank = (
-        nullcontext()
-        if dry_run
-        else target.writer("merge", splits=splits, options={"ids": ids}, source=_origin(inputs))
-    )
     paths = ImagePaths()
-    with blank as writer, progress(sum(source.num_rows for source in inputs), "merge") as bar:
+    with (
+        target.begin("merge", splits=splits, options={"ids": ids}, source=_origin(inputs), dry_run=dry_run) as writer,
+        progress(sum(source.num_rows for source in inputs), "merge") as bar,
+    ):
         sources = [_copy(source, writer, paths, bar.update, prefix=ids == "prefix") for source in inputs]
         if writer is not None:
             writer.finish()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import msgspec
 
 from phidata.console import progress
 from phidata.curation.grouping import Groups, keys_by
-from phidata.curation.inputs import Input, open_inputs
+from phidata.curation.inputs import Input, each_row, open_inputs
 from phidata.curation.shares import Share, assign, parse_shares, wished_rows
 from phidata.curation.target import plan_target
 from phidata.errors import DataError, UsageError
-from phidata.loading import ConversationData
-from phidata.records import Conversation
 from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.writer import DatasetWriter
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,29 +78,17 @@ def split(
     kept = [name for name in source.splits if name not in divided]
     _check_names(shares, kept, source)
     target = plan_target(out, [source], to=to, name=name, shard_bytes=shard_bytes)
-    blank = (
-        nullcontext()
-        if dry_run
-        else target.writer(
-            "split",
-            splits=[*splits, *kept],
-            options={
-                "splits": {share.split: share.size for share in shares},
-                "by": list(groupings),
-                "seed": seed,
-                "of": list(of),
-            },
-            source=source.identity,
-        )
-    )
-    with blank as writer:
+    sizes = {share.split: share.size for share in shares}
+    with target.begin(
+        "split",
+        splits=[*splits, *kept],
+        options={"splits": sizes, "by": list(groupings), "seed": seed, "of": list(of)},
+        source=source.identity,
+        dry_run=dry_run,
+    ) as writer:
         plan = _plan(source, divided, groupings, shares, seed)
         if writer is not None:
-            with progress(source.num_rows, "split") as bar:
-                for (data, number, row), side in zip(_rows(source), plan.sides, strict=True):
-                    writer.add(side, row, data.image_bytes(number))
-                    bar.update()
-            writer.finish()
+            _copy(source, plan, writer)
     return Divided(
         name=target.name,
         out=str(out),
@@ -154,6 +140,14 @@ def _plan(
     )
 
 
+def _copy(source: Input, plan: _Plan, writer: DatasetWriter) -> None:
+    with progress(source.num_rows, "split") as bar:
+        for (data, number, row), side in zip(each_row(source.splits), plan.sides, strict=True):
+            writer.add(side, row, data.image_bytes(number))
+            bar.update()
+    writer.finish()
+
+
 def _parts(sides: Sequence[str], groups: Sequence[int], wished: Mapping[str, float]) -> dict[str, Part]:
     rows = Counter(sides)
     num_groups = Counter(side for side, _ in set(zip(sides, groups, strict=True)))
@@ -165,17 +159,11 @@ def _group(source: Input, groupings: Sequence[str]) -> tuple[list[int], list[str
     all_keys = [(f"{place}\n", keys_by(grouping)) for place, grouping in enumerate(groupings)]
     groups = Groups()
     with progress(source.num_rows, "group") as bar:
-        for data, number, row in _rows(source):
+        for data, number, row in each_row(source.splits):
             own = [prefix + key for prefix, keys in all_keys for key in keys(data, number, row)]
             groups.add(own or [f"id\n{row.id}"])
             bar.update()
     return groups.finish()
-
-
-def _rows(source: Input) -> Iterator[tuple[ConversationData, int, Conversation]]:
-    for data in source.splits.values():
-        for number, row in enumerate(data):
-            yield data, number, row
 
 
 def _check_names(shares: Sequence[Share], kept: Sequence[str], source: Input) -> None:

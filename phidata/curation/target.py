@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import phidata
-from phidata.curation.inputs import Input, check_output
+from phidata.curation.inputs import Input
 from phidata.storage.manifest import Identity
+from phidata.storage.place import check_place
 from phidata.storage.shape import Shape, check_data_name, check_shape
 from phidata.storage.writer import DatasetWriter
 
@@ -45,6 +47,14 @@ class Target:
             shard_bytes=self.shard_bytes,
         )
 
+    def begin(
+        self, converter: str, *, splits: Sequence[str], options: Mapping[str, Any], source: Identity, dry_run: bool
+    ) -> AbstractContextManager[DatasetWriter | None]:
+        """Begin the folder, or nothing in a dry run, which has no writer."""
+        if dry_run:
+            return nullcontext()
+        return self.writer(converter, splits=splits, options=options, source=source)
+
 
 def plan_target(
     out: str | Path, inputs: Sequence[Input], *, to: str | None, name: str | None, shard_bytes: int
@@ -54,7 +64,7 @@ def plan_target(
     Otherwise images-jsonl and `merged`. Raises UsageError for a shape that there is not, for an impossible name, and
     for a place inside of an input or around one.
     """
-    check_output(Path(out), inputs)
+    check_place(Path(out), read=[opened.root for opened in inputs])
     shapes, names = {opened.shape for opened in inputs}, {opened.name for opened in inputs}
     shape: Shape = shapes.pop() if len(shapes) == 1 else "images-jsonl"
     return Target(

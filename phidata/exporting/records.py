@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import msgspec
 
 from phidata.console import progress
 from phidata.exporting.formats import Format
-from phidata.exporting.opening import name_of
 from phidata.exporting.pictures import How, Pictures
-from phidata.exporting.place import new_folder
 from phidata.exporting.result import Exported, Refusal, Unfit, counted, refusal_of, report
 from phidata.loading import ConversationData
 from phidata.storage.folder import DataFolder
+from phidata.storage.place import NewFolder
 from phidata.storage.sink import new_file
 
 REFUSED = "refused.tsv"
@@ -33,7 +33,8 @@ def export_records(
     skip_refused: bool,
 ) -> Exported:
     """Write a file of records for each split, and put the images beside."""
-    with new_folder(out, beside=source.root) as place:
+    with NewFolder(out) as new:
+        place = new.path
         refused: list[Refusal] = []
         left_out = {split: _write_records(place, split, rows, form, refused) for split, rows in splits.items()}
         report(refused, form.name, sum(map(len, splits.values())), skip_refused=skip_refused)
@@ -47,6 +48,8 @@ def export_records(
         for name, text in _companions(source, form, splits, refused).items():
             with new_file(place / name) as file:
                 file.write(text)
+        os.sync()
+        new.become_final()
     return Exported(
         to=form.name,
         out=str(out),
@@ -89,7 +92,7 @@ def _companions(
     if form.name == "sharegpt":
         columns = {"messages": "conversations", "images": "images", "system": "system"}
         info = {
-            f"{name_of(source)}_{split}": {
+            f"{source.name}_{split}": {
                 "file_name": f"{split}{form.suffix}",
                 "formatting": "sharegpt",
                 "columns": columns,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from phidata.errors import UsageError
 from phidata.exporting.formats import FORMATS
-from phidata.exporting.opening import splits_of
 from phidata.exporting.pictures import How
 from phidata.exporting.records import export_records
 from phidata.exporting.result import Exported
 from phidata.exporting.shards import export_shards
-from phidata.loading import open_folder
+from phidata.loading import load, open_folder
+from phidata.storage.place import check_place
 from phidata.storage.shape import SHARD_BYTES
 
 TARGETS = (*FORMATS, "webdataset")
@@ -45,7 +45,8 @@ def export(
     source = open_folder(folder)
     if how == "reference" and (to == "webdataset" or source.shape != "images-jsonl"):
         raise UsageError(f"the images of {folder} can not be referred to; leave out --images reference")
-    splits = splits_of(source)
+    check_place(Path(out), read=[source.root])
+    splits = {split: load(source.root, split) for split in source.files}
     if to == "webdataset":
         return export_shards(source, splits, Path(out), skip_refused=skip_refused, shard_bytes=shard_bytes)
     return export_records(source, splits, FORMATS[to], Path(out), how, skip_refused=skip_refused)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import phidata
 from phidata.console import progress
-from phidata.exporting.opening import name_of
 from phidata.exporting.result import Exported, Refusal, Unfit, counted, refusal_of, report
 from phidata.loading import ConversationData
 from phidata.storage.folder import DataFolder
@@ -25,12 +24,12 @@ def export_shards(
     with (
         DatasetWriter(
             out,
-            name=name_of(source),
+            name=source.name,
             converter="export",
             versions={"phidata": phidata.__version__},
             splits=tuple(splits),
             shape="webdataset",
-            source={"kind": "folder", "name": name_of(source), "rows": num_rows},
+            source={"kind": "folder", "name": source.name, "rows": num_rows},
             shard_bytes=shard_bytes,
         ) as writer,
         progress(num_rows, "export webdataset") as bar,

@@ -50,8 +50,9 @@ class BatchShardFile:
         self.file.close()
 
     def discard(self) -> None:
-        with suppress(OSError, pa.ArrowException):  # it writes its end, perhaps on a disk that is full
-            self._writer.close()
+        if not self.file.closed:
+            with suppress(OSError, pa.ArrowException):  # it writes its end, perhaps on a disk that is full
+                self._writer.close()
         self.file.discard()
 
     def _write(self) -> None:

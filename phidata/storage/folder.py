@@ -23,10 +23,13 @@ class DataFolder:
     """One data set on disk: the files of each split in the order of their rows (one jsonl file, or shards), and the
     folder below which image paths start where images are files (shape images-jsonl).
 
-    `counts` has the number of rows of each file, for the splits of which the manifest tells.
+    `name` is what the data set is called, as its manifest says, else as its jsonl files are, else "data". The splits
+    stand in the order of the manifest, those that it does not name behind them. `counts` has the number of rows of each
+    file, for the splits of which the manifest tells.
     """
 
     root: Path
+    name: str
     shape: Shape
     files: dict[str, tuple[Path, ...]]
     images: Path
@@ -69,6 +72,7 @@ def open_folder(path: str | Path) -> DataFolder:
     images = root / IMAGES
     return DataFolder(
         root=root,
+        name=layout.name if layout and layout.name else _name_by_files(shape, files),
         shape=shape,
         files=files,
         images=images if images.is_dir() else root,
@@ -105,6 +109,7 @@ class _Split(msgspec.Struct):
 class _Layout(msgspec.Struct):
     """What the manifest says of where things lie."""
 
+    name: str = ""
     shape: Shape = "images-jsonl"
     splits: dict[str, _Split] = {}
 
@@ -173,4 +178,11 @@ def _jsonl_files(root: Path, layout: _Layout | None) -> dict[str, tuple[Path, ..
             both = f"{splits[split][0].name} and {file.name}"
             raise UsageError(f"{root} has two files for split {split!r}: {both}; keep one data set a folder")
         splits[split] = (file,)
-    return splits
+    order = list(layout.splits) if layout else []
+    return {split: splits[split] for split in [*filter(splits.__contains__, order), *splits]}
+
+
+def _name_by_files(shape: Shape, files: dict[str, tuple[Path, ...]]) -> str:
+    if shape == "images-jsonl":
+        return next(iter(files.values()))[0].stem.rpartition("_")[0]
+    return "data"

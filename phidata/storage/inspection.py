@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,6 +10,7 @@ import msgspec
 from phidata.console import Progress, progress
 from phidata.errors import DataError
 from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST, open_folder
+from phidata.storage.hashing import sha256_of
 from phidata.storage.image_list import ImageList
 from phidata.storage.ledger import LEDGER, OUTCOMES, read_ledger, sums
 from phidata.storage.manifest import DataFile, Manifest, RowLedger, SplitLedger, read_manifest
@@ -19,7 +19,6 @@ from phidata.storage.splits import companions
 from phidata.storage.stores import open_file
 from phidata.storage.tree import files_below
 
-CHUNK_BYTES = 1 << 20
 MAX_NAMED = 20  # images that are not there, and files that nobody accounts for, are named one by one up to so many
 
 _ALSO_THERE = frozenset({".gitattributes", ".gitignore", "LICENSE"})  # what a folder may have besides
@@ -121,7 +120,7 @@ class _Check:
         num_bytes = path.stat().st_size
         if num_bytes != file.bytes:
             self._error(file.name, f"{path} has {num_bytes} bytes and its manifest says {file.bytes}; copy it again")
-        elif _sha256(path) != file.sha256:
+        elif sha256_of(path) != file.sha256:
             self._error(file.name, f"{path} was changed: its sha256 is not that of the manifest; copy it again")
         self._count_file(num_bytes)
         try:
@@ -227,11 +226,3 @@ class _Check:
 
     def _warn(self, file: str, message: str) -> None:
         self._found.append(Mismatch(severity="warning", file=file, message=message))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

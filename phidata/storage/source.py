@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,11 @@ from pathlib import Path
 
 from phidata.errors import PhidataError, UsageError
 from phidata.storage.archive import unpack
+from phidata.storage.hashing import sha256_of
 from phidata.storage.hub import HubFile, HubFiles, fetch, fetch_all, is_repo_id
 from phidata.storage.manifest import Identity
 from phidata.storage.tree import files_below
 
-CHUNK_BYTES = 1 << 20
 DATA_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 
 
@@ -87,7 +86,7 @@ def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) 
         return Source(path=path, name=str(path), identity={"kind": "folder"})
     if path.is_file():
         kind = "file" if path.suffix.lower() in DATA_SUFFIXES else "archive"
-        identity: Identity = {"kind": kind, "sha256": _sha256(path), "bytes": path.stat().st_size}
+        identity: Identity = {"kind": kind, "sha256": sha256_of(path), "bytes": path.stat().st_size}
         return Source(path=path, name=str(path), identity=identity)
     if path.exists():
         raise UsageError(f"{source} is neither a regular file nor a folder; give a folder, an archive or a data file")
@@ -132,16 +131,8 @@ def _hub_source(place: HubFile | HubFiles) -> Source:
     identity: Identity = {"kind": "hub", "repo_id": place.repo_id}
     if isinstance(place, HubFile):
         copy = fetch(place)
-        identity |= {"file": place.filename, "revision": copy.revision, "sha256": _sha256(copy.path)}
+        identity |= {"file": place.filename, "revision": copy.revision, "sha256": sha256_of(copy.path)}
         return Source(path=copy.path, name=f"{place.repo_id}/{place.filename}", identity=identity)
     copy = fetch_all(place)
     identity |= {"files": " ".join(place.patterns), "revision": copy.revision}
     return Source(path=copy.path, name=place.repo_id, identity=identity, patterns=place.patterns)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

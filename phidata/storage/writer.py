@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from phidata.errors import DataError, UsageError
+from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.image_list import ImageList, joined
 from phidata.storage.ledger import LedgerLine, ledgers, write_ledger
 from phidata.storage.manifest import FORMAT_VERSION, Identity, Manifest
+from phidata.storage.place import NewFolder
 from phidata.storage.shape import SHARD_BYTES, Shape
 from phidata.storage.splits import SplitWriter, finish_folder, shape_versions, split_writer
 
@@ -55,14 +53,14 @@ class DatasetWriter:
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
         self.root = Path(out)
-        self._place = _Place(self.root)
+        self._place = NewFolder(self.root)
         try:
             self._writers: dict[str, SplitWriter] = {
                 split: split_writer(shape, self._place.path, name=name, split=split, shard_bytes=shard_bytes)
                 for split in splits
             }
         except BaseException:
-            self._place.remove()
+            self._place.close()
             raise
         self._images = {split: ImageList() for split in splits}
         self._written: Counter[str] = Counter()
@@ -130,48 +128,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._place.is_final:
-            for writer in self._writers.values():
-                writer.discard()
-            self._place.remove()
-
-
-class _Place:
-    """The hidden folder beside the final one, held by this process alone. One that a killed process left is removed."""
-
-    def __init__(self, final: Path) -> None:
-        if final.is_dir():
-            if some := ", ".join(sorted(entry.name for entry in final.iterdir())[:3]):
-                raise UsageError(f"{final} holds other files ({some}); choose a new or empty folder")
-        elif final.exists() or final.is_symlink():
-            raise UsageError(f"{final} is a file; choose a new or empty folder")
-        self._final = final
-        self.is_final = False
-        self.path = final.absolute().parent / f".{final.absolute().name}.unfinished"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise UsageError(f"{final} can not be written ({error.strerror}); choose another folder") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise UsageError(f"another process is writing {final}; wait for it or choose another folder") from error
-        self._clear()
-
-    def become_final(self) -> None:
-        self.path.replace(self._final)
-        self.is_final = True
-        os.close(self._descriptor)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._descriptor)
-
-    def _clear(self) -> None:
-        for entry in self.path.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        with self._place:
+            if not self._place.is_final:
+                for writer in self._writers.values():
+                    writer.discard()

@@ -172,6 +172,57 @@ def test_a_folder_that_another_process_is_making_is_refused(tmp_path: Path) -> N
         os.close(descriptor)
 
 
+def test_a_folder_that_another_process_has_just_finished_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: int) -> None:
+        (tmp_path / ".out.unfinished" / "manifest.json").touch()
+        (tmp_path / ".out.unfinished").rename(tmp_path / "out")
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(UsageError, match=r"out holds other files \(manifest\.json\); choose a new or empty folder"):
+        write_folder(tmp_path / "out", "parquet")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "manifest.json"]
+
+
+def test_a_folder_that_another_process_has_just_given_up_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def late(*_: int) -> None:
+        (tmp_path / ".out.unfinished").rmdir()
+        monkeypatch.setattr(fcntl, "flock", lock)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_folder(tmp_path / "out", "parquet")
+    assert len(phidata.load(tmp_path / "out")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_can_not_be_cleared_is_refused_and_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    (tmp_path / ".out.unfinished").mkdir()
+    (tmp_path / ".out.unfinished" / "old").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(UsageError, match=r"out can not be written \(Permission denied\); choose another folder"):
+            write_folder(tmp_path / "out", "parquet")
+    write_folder(tmp_path / "out", "parquet")  # nobody holds the lock
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_place_that_was_filled_meanwhile_is_refused(tmp_path: Path, shape: Shape) -> None:
+    with writer_of(tmp_path / "out", shape) as writer:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "letter.txt").touch()
+        with pytest.raises(UsageError, match=r"holds other files \(letter\.txt\)"):
+            writer.finish()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["letter.txt", "out"]
+
+
 def test_one_path_for_two_images_is_refused(tmp_path: Path, shape: Shape) -> None:
     first, second = numbered(2)
     with writer_of(tmp_path / "out", shape) as writer:
