@@ -65,7 +65,8 @@ def push(
 
     The folder is verified first, and nothing but its own files is uploaded. `manifest.json` comes last, and one of an
     older version goes first where it takes several commits, so that a repository which has it has everything. HF_TOKEN
-    or the saved login is used, HF_ENDPOINT is respected; `revision` is a branch, made when there is none. A `dry_run` verifies and says what would be done, without the hub.
+    or the saved login is used, HF_ENDPOINT is respected; `revision` is a branch, made when there is none. A
+    `dry_run` verifies and says what would be done, without the hub.
 
     Raises UsageError when there is no such folder or the hub refuses, DataError when the folder is unfinished or not
     what its manifest says, or when the hub can not be reached.

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from phidata.repair.diff import Diff
 from phidata.storage.ledger import LedgerLine, read_ledger, write_ledger
 from phidata.storage.manifest import Manifest, read_manifest
 from phidata.storage.splits import finish_folder
+from phidata.storage.unnamed import UnnamedFile
 from phidata.storage.writer import DatasetWriter
 from phidata.verification import verify
 
@@ -359,6 +361,37 @@ def test_a_repair_that_is_cut_short_is_ended_by_the_next(
     assert [(line.outcome, line.count) for line in read_ledger(root)] == [("written", 2), ("skipped", 1)]
     assert "2 are written, 1 skipped" in (root / "README.md").read_text()
     assert (verify(root).ok, verify(root).mismatches) == (True, ())
+
+
+def test_files_that_could_not_be_put_in_place_are_repaired_by_the_next(
+    folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder()
+    shown = (root / "birds_train.jsonl").read_bytes()
+    with DatasetWriter(
+        two := root.parent / "two", name="birds", converter="merge", versions={}, splits=("train", "val")
+    ) as writer:
+        for split, line in zip(("train", "val"), shown.splitlines(), strict=True):
+            writer.add(split, msgspec.json.decode(line, type=Conversation), [b"x"])
+        writer.finish()
+    for path in two.glob("*.jsonl"):
+        if path.name != "ledger.jsonl":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    put = UnnamedFile.take_name
+
+    def refuse_the_second(file: UnnamedFile, final: Path) -> None:
+        if final.name == "birds_val.jsonl":
+            raise OSError(5, "Input/output error")
+        put(file, final)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UnnamedFile, "take_name", refuse_the_second)
+        with pytest.raises(OSError, match="Input/output error"):
+            phidata.fix(two)
+    assert list(two.rglob(".*")) == []
+    assert not verify(two).ok
+    assert [file.path for file in phidata.fix(two).files] == [str(two / "birds_val.jsonl")]
+    assert verify(two).ok
 
 
 def test_a_repair_that_can_not_be_written_down_is_not_made(folder: Callable[[], Path]) -> None:
