@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from phidata.errors import DataError, UsageError
+from phidata.errors import DataError, PhidataError, UsageError
 from phidata.repair.outcome import RepairedFile
 from phidata.storage.card import data_card
 from phidata.storage.folder import CARD, MANIFEST, open_folder
@@ -84,10 +84,10 @@ def _plan(root: Path, repaired: Mapping[Path, RepairedFile]) -> Record:
         new = _with_file(new, split, before, file)
         if file.copies or file.added_rows:
             counted.add(split)
-    if any(file.paths_changed for file in repaired.values()):
+    if new.shape == "images-jsonl" and any(file.paths_changed for file in repaired.values()):
         try:
             new = replace(new, images=_image_tree(root, new, repaired))
-        except DataError as error:
+        except PhidataError as error:
             remarks.append(f"the manifest keeps its old list of images, since one can not be read: {error}")
     return Record(
         root=root,

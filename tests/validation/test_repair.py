@@ -428,6 +428,39 @@ def test_a_path_that_is_spelt_anew_is_spelt_so_in_the_list_of_images(folder: Cal
     assert (verified.ok, verified.mismatches) == (True, ())
 
 
+def test_a_folder_that_lacks_a_split_keeps_its_list_of_images(folder: Callable[[], Path]) -> None:
+    root = folder()
+    before = read_manifest(root)
+    splits = {**before.splits, "val": replace(before.splits["train"], files=())}
+    finish_folder(root, replace(before, splits=splits))
+    (root / "images" / "train" / "a.jpg").rename(root / "images" / "train" / "A.jpg")
+    assert phidata.fix(root).remarks == (
+        "the manifest keeps its old list of images, since one can not be read: "
+        f"no split 'val' in {root}; it has 'train'",
+    )
+    assert read_manifest(root).images == before.images
+    assert '"train/A.jpg"' in (root / "birds_train.jsonl").read_text()
+
+
+def test_a_jsonl_file_beside_shards_is_repaired_and_the_manifest_says_nothing(tmp_path: Path) -> None:
+    turn = Turn(images=("train/a.jpg",), user="u", assistant="x")
+    row = Conversation(id="a", source="s", conversations=(turn,))
+    with DatasetWriter(
+        tmp_path / "out", name="b", converter="merge", versions={}, splits=("train",), shape="parquet", shard_bytes=1
+    ) as writer:
+        for number in range(2):
+            writer.add("train", replace(row, id=str(number)), [b"x"])
+        manifest = writer.finish()
+    (tmp_path / "out" / "train").mkdir()
+    (tmp_path / "out" / "train" / "A.jpg").touch()
+    path = tmp_path / "out" / "b_train.jsonl"
+    path.write_bytes(msgspec.json.encode(row) + b"\n")
+    said = f"{tmp_path / 'out' / 'manifest.json'} does not name b_train.jsonl, and says nothing of its repairs"
+    assert phidata.fix(path).remarks == (said,)
+    assert b"train/A.jpg" in path.read_bytes()
+    assert read_manifest(tmp_path / "out") == manifest
+
+
 def test_shards_are_not_repaired_and_say_so(tmp_path: Path) -> None:
     root = tmp_path / "birds"
     with DatasetWriter(
