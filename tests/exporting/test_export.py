@@ -10,6 +10,9 @@ import pytest
 import phidata
 from phidata.cli import main
 from phidata.errors import DataError, UsageError
+from phidata.storage.folder import open_folder
+from phidata.storage.manifest import read_manifest
+from phidata.storage.shape import Shape
 
 from .conftest import ROWS, WITH_SYSTEM, WITH_TAG, picture, read_rows, records, row, turn, write_folder
 
@@ -58,6 +61,21 @@ def test_llamafactory_finds_the_splits_in_dataset_info(pets: Path, tmp_path: Pat
         "pets_train": {"file_name": "train.json", "formatting": "sharegpt", "columns": columns},
         "pets_my_val": {"file_name": "my_val.json", "formatting": "sharegpt", "columns": columns},
     }
+
+
+@pytest.mark.parametrize(("shape", "name"), [("images-jsonl", "pets"), ("parquet", "data")])
+def test_a_folder_without_a_manifest_is_called_as_its_files_are(tmp_path: Path, shape: Shape, name: str) -> None:
+    source = write_folder(tmp_path / "some folder", ROWS[2], shape=shape)
+    (source / "manifest.json").unlink()
+    assert open_folder(source).name == name
+    exported = phidata.export(source, to="webdataset", out=tmp_path / "out")
+    assert sum(split.written for split in exported.splits.values()) == 2
+    assert read_manifest(tmp_path / "out").name == name
+    assert phidata.merge([source], out=tmp_path / "merged", dry_run=True).name == name
+
+
+def test_the_splits_stand_in_the_order_of_the_manifest(pets: Path) -> None:
+    assert list(open_folder(pets).files) == ["train", "my_val"]
 
 
 def test_rows_that_do_not_fit_are_named_and_nothing_is_written(
