@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +16,7 @@ from phidata.errors import DataError, UsageError
 from phidata.sources.chat_layout import ChatLayout, first_key
 from phidata.sources.chat_record import KEPT, ChatRow, check_supported
 from phidata.sources.files import split_of
-from phidata.storage.annotations import Record, json_objects, json_records, kind_of
+from phidata.storage.annotations import UNREADABLE, json_objects, json_records, kind_of
 from phidata.storage.source import Root
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -114,7 +114,7 @@ def _rows(root: Root, fitting: Sequence[tuple[str, ChatFile]], others: Sequence[
 
 def _rows_of(root: Root, file: ChatFile, split: str) -> Iterator[ChatRow]:
     stem = re.sub(r"[^\w./-]", "_", str(PurePosixPath(file.file).with_suffix("")))
-    for number, record in enumerate(_numbered(json_records(root.path / file.file)), start=1):
+    for number, record in enumerate(json_records(root.path / file.file), start=1):
         yield ChatRow(
             split=split,
             name=f"{split}/{stem}-{number:07d}",
@@ -127,14 +127,6 @@ def _rows_of(root: Root, file: ChatFile, split: str) -> Iterator[ChatRow]:
         )
 
 
-def _numbered(records: Iterator[Record]) -> Iterator[Record]:
-    """The records with their lines; with their own numbers when all of them stand on one line."""
-    first = list(islice(records, 2))
-    is_one_line = len(first) == 2 and first[0].line == first[1].line
-    for number, record in enumerate(chain(first, records), start=1):
-        yield record._replace(line=number) if is_one_line else record
-
-
 class _Head(msgspec.Struct):
     id: str | int | None = None
 
@@ -145,6 +137,6 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 def _id_of(data: bytes) -> str | None:
     try:
         found = _decode_head(data).id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return None if found is None else str(found)

@@ -15,7 +15,7 @@ from phidata.records import Turn
 from phidata.sources.chat import Chat, Exchange, read_chat
 from phidata.sources.chat_layout import ChatLayout, is_empty
 from phidata.sources.chat_message import Medium
-from phidata.storage.annotations import kind_of
+from phidata.storage.annotations import UNREADABLE, kind_of
 
 KEPT = "phidata"  # the key under which an export keeps what the format has no place for
 
@@ -74,7 +74,7 @@ def _decoded(data: bytes) -> dict[str, Any]:
         record = msgspec.json.decode(data)
     except UnicodeDecodeError as error:
         raise DataError(f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise DataError(f"it is not JSON ({error}); mend the file") from error
     if not isinstance(record, dict):
         raise DataError(f"it is {kind_of(record)}, where an object is expected; mend the file")
@@ -87,7 +87,7 @@ def _kept(record: Mapping[str, Any], num_turns: int) -> Kept:
         return Kept(source="", metadata=None if text is None else {KEPT: text})
     try:
         kept = _decode_kept(text)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise DataError(f"its {KEPT!r} is not what an export writes ({error})") from error
     if kept.answers is not None and len(kept.answers) != num_turns:
         raise DataError(f"its {KEPT!r} has answers for {len(kept.answers)} turns, and it has {num_turns}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +13,22 @@ import msgspec
 
 from phidata.errors import DataError
 
+# What decoding JSON raises, RecursionError for brackets in brackets in brackets.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _BOM = b"\xef\xbb\xbf"
 _WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _HEAD_BYTES = 1 << 12
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_KEY = re.compile(rb"\s*[{,]\s*(" + _TEXT + rb")\s*:\s*", re.DOTALL)
+_TOKEN = re.compile(_TEXT + rb"|[][{}]", re.DOTALL)
 
 
 class Record(NamedTuple):
-    """One JSON value of a file, undecoded, the line on which it begins, from 1, and the byte."""
+    """One JSON value of a file, undecoded, the line on which it begins, from 1, and the byte.
+
+    No two records of a file have one line: where several begin on one, `line` is each record's place among all.
+    """
 
     line: int
     data: bytes
@@ -34,7 +44,7 @@ class Item(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One JSON object of a file and the line on which it begins; `problem` says why there is none, then it is empty."""
+    """One JSON object of a file and its line, as a record's; `problem` says why there is none, then it is empty."""
 
     line: int
     value: dict[str, Any]
@@ -83,7 +93,7 @@ def json_members(path: Path) -> Iterator[tuple[str, Entry]]:
 def json_items(path: Path) -> Iterator[Item]:
     """The members of a document that is one object: each key and its value, undecoded; nothing of another document.
 
-    Raises DataError naming the file when it is not JSON to its end or not UTF-8.
+    Raises DataError naming the file when it is not JSON to its end or not UTF-8, and for a key that comes twice.
     """
     data = _mapped(path)
     check_encoding(path, data[:4])
@@ -92,14 +102,18 @@ def json_items(path: Path) -> Iterator[Item]:
     if _ends_with_line(path, 0) and not is_json(path):
         return  # JSON lines
     members = _decode(path, data, dict[str, msgspec.Raw])
-    position, line = 0, 1
+    position, line = _start(data), 1
     for key, raw in members.items():
         value = bytes(raw)
-        found = data.find(value, position)
-        line += data[position:found].count(b"\n")
+        before = _KEY.match(data, position)
+        if before is None or data[before.end() : before.end() + len(value)] != value:
+            raise _repeated(path, data)  # of several members with one key the last is in `members`
+        line += before[0].count(b"\n")
         yield Item(key, line, value)
         line += value.count(b"\n")
-        position = found + len(value)
+        position = before.end() + len(value)
+    if data[position:].strip().removeprefix(b"{").strip() != b"}":
+        raise _repeated(path, data)
 
 
 def read_json(path: Path) -> Any:
@@ -119,7 +133,7 @@ def json_keys(path: Path) -> tuple[str, ...]:
         return tuple(msgspec.json.decode(first.data, type=dict[str, msgspec.Raw])) if first else ()
     except msgspec.ValidationError:
         return ()
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         line = first.line if first else 1
         raise DataError(f"{path.name}:{line} is not JSON ({error}); get the file again or mend it") from error
 
@@ -138,7 +152,7 @@ def is_json(path: Path) -> bool:
     """Whether a file is one JSON document."""
     try:
         msgspec.json.decode(path.read_bytes().removeprefix(_BOM), type=msgspec.Raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return True
 
@@ -176,7 +190,7 @@ def _first_keys(path: Path, _size: int, _changed: int, under: str | None, member
         first = next((record.data for record in listed), b"null")
     try:
         return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return ()
 
 
@@ -185,7 +199,7 @@ def _entry(line: int, data: bytes) -> Entry:
         value = msgspec.json.decode(data)
     except UnicodeDecodeError as error:
         return Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return Entry(line, {}, f"it is not JSON ({error}); mend the file")
     if isinstance(value, dict):
         return Entry(line, value)
@@ -199,14 +213,14 @@ def _ends_with_line(path: Path, start: int) -> bool:
         first = next((line for line in file if line.strip()), b"").removeprefix(_BOM)
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return True
 
 
 def _elements(path: Path, key: str | None) -> Iterator[Record]:
     data = _mapped(path)
-    line, position = 1, len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    line, position = 1, _start(data)
     if key is None:
         elements = _decode(path, data, list[msgspec.Raw])
     else:
@@ -215,13 +229,43 @@ def _elements(path: Path, key: str | None) -> Iterator[Record]:
         line += data[position:found].count(b"\n")
         position = found
         elements = _decode(path, inside, list[msgspec.Raw], f" under {key!r}")
+    places: list[tuple[int, int]] = []
     for raw in elements:
         element = bytes(raw)
         found = data.find(element, position)
         line += data[position:found].count(b"\n")
-        yield Record(line, element, found)
+        places.append((line, found))
         line += element.count(b"\n")
         position = found + len(element)
+    share_lines = len({line for line, _ in places}) < len(places)
+    for number, (raw, (line, found)) in enumerate(zip(elements, places, strict=True), start=1):
+        yield Record(number if share_lines else line, bytes(raw), found)
+
+
+def _repeated(path: Path, data: bytes | mmap.mmap) -> DataError:
+    """The error for the first key of an object that comes again."""
+    lines: dict[str, int] = {}
+    depth, line, position = 0, 1, 0
+    for token in _TOKEN.finditer(data):
+        line += data[position : token.start()].count(b"\n")
+        position = token.start()
+        if token[0] in b"[{":
+            depth += 1
+        elif token[0] in b"]}":
+            depth -= 1
+        elif depth == 1 and data[token.end() : token.end() + _HEAD_BYTES].lstrip().startswith(b":"):
+            key = msgspec.json.decode(token[0], type=str)
+            if key in lines:
+                return DataError(
+                    f"{path.name}:{line}: the key {key!r} is that of line {lines[key]} too; give each row its own"
+                )
+            lines[key] = line
+    return DataError(f"{path.name} is laid out otherwise than expected")
+
+
+def _start(data: bytes | mmap.mmap) -> int:
+    """Where the text of a file begins: after the mark of its encoding, if any."""
+    return len(_BOM) if data[: len(_BOM)] == _BOM else 0
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:
@@ -236,5 +280,5 @@ def _decode(path: Path, data: bytes | mmap.mmap, kind: Any, where: str = "") -> 
         return msgspec.json.decode(view, type=kind)
     except msgspec.ValidationError as error:
         raise DataError(f"{path.name} is laid out otherwise than expected{where} ({error})") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path.name} is not JSON to its end ({error}); get it again or mend it") from error

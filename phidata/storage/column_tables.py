@@ -10,11 +10,13 @@ import msgspec
 
 from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError
+from phidata.storage.annotations import UNREADABLE
 
 BATCH_ROWS = 32
 LISTED_ROWS = 1024
 BUFFER_BYTES = 1 << 20  # without a buffer all of a row group is read at once
 
+_NO_VALUE = (ValueError, OverflowError)  # what Python raises for a cell that Arrow holds; UnicodeDecodeError is one
 _ARROW_FILE = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -51,10 +53,7 @@ class ColumnTable:
                 raise DataError(f"{self._path.name} has no row {number}")
             self._start, self._batch = found
             self._end = self._start + self._batch.num_rows
-        try:
-            return self._named(self._batch.slice(index - self._start, 1).to_pylist()[0])
-        except UnicodeDecodeError as error:
-            raise DataError(f"it holds text that is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
+        return self._named(_cells(self._batch.slice(index - self._start, 1)))
 
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
         """Batches of about `num_rows` rows with the index of their first row, from one that holds row `first` or comes
@@ -137,12 +136,27 @@ class ArrowTable(ColumnTable):
             raise DataError(f"{path.name} is no whole Arrow file ({_first_line(error)}); get it again") from error
 
 
+def _cells(row: Any) -> dict[str, Any]:
+    """The one row of a batch. Raises DataError naming the column for what is no text or too large to be read."""
+    cells: dict[str, Any] = {}
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        try:
+            cells[name] = column[0].as_py()
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise DataError(f"its {name!r} holds text that is not UTF-8 (byte 0x{byte:02x})") from error
+        except _NO_VALUE as error:
+            raise DataError(f"its {name!r} can not be read ({_first_line(error)})") from error
+    return cells
+
+
 def _values(batch: Any) -> list[dict[str, Any]]:
-    """The rows of a batch; empty those with text that is not UTF-8, which Arrow does not look at."""
+    """The rows of a batch; empty those with text that is not UTF-8 or with a time beyond the year 9999, which Arrow
+    does not look at."""
     try:
         found: list[dict[str, Any]] = batch.to_pylist()
         return found
-    except UnicodeDecodeError:
+    except _NO_VALUE:
         if batch.num_rows == 1:
             return [{}]
         return [row for index in range(batch.num_rows) for row in _values(batch.slice(index, 1))]
@@ -166,7 +180,7 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
             for name, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return {}  # another program's schema
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from phidata.errors import DataError
 from phidata.records import Conversation, Turn
+from phidata.storage.annotations import UNREADABLE
 
 _STRING = {"dtype": "string", "_type": "Value"}
 FEATURES: dict[str, Any] = {
@@ -112,7 +113,7 @@ def _counts(lists: pa.ListArray) -> list[int]:
 def _metadata(text: str) -> dict[str, Any]:
     try:
         return _decode_metadata(text)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"its metadata is not the text of a JSON object ({error})") from error
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from phidata.errors import DataError
 from phidata.records import Conversation
+from phidata.storage.annotations import UNREADABLE
 from phidata.storage.folder import image_file
 from phidata.storage.random_access import RandomAccessFile
 
@@ -35,7 +36,7 @@ class JsonlRows:
     def row(self, number: int) -> Conversation:
         try:
             return _decode(self._lines[number])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{self.place(number)}: this line is not a conversation ({error}); "
                 f"`phidata validate {self.path}` says what is wrong and where"

@@ -14,7 +14,8 @@ SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 class Table(Protocol):
-    """One file of rows. Rows count from 1; in a text file a row's number is the line on which it begins."""
+    """One file of rows. Rows count from 1; in a text file a row's number is the line on which it begins, except where
+    two rows of a JSON list begin on one."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...

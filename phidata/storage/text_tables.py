@@ -51,7 +51,7 @@ class TextTable:
 
     def _find_columns(self) -> dict[str, None]:
         if self._path.suffix.lower() in _SEPARATORS:
-            return dict.fromkeys(next(self._records(), (0, []))[1])
+            return dict.fromkeys(self._header(self._records()))
         return dict.fromkeys(name for line in islice(self._read(), MAX_KEYED_ROWS) for name in line.value)
 
     def _read(self) -> Iterator[_Line]:
@@ -60,10 +60,7 @@ class TextTable:
                 yield _Line(*entry)
             return
         records = self._records()
-        header = next(records, (0, []))[1]
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise DataError(f"{self._path.name}:1: two columns are called {twice!r}; rename one")
+        header = self._header(records)
         for number, fields in records:
             if isinstance(fields, str):
                 yield _Line(number, {}, f"it is no row of the table ({fields}); mend the file")
@@ -72,7 +69,16 @@ class TextTable:
             else:
                 yield _Line(number, dict(zip(header, fields, strict=True)))
 
-    def _records(self) -> Iterator[tuple[int, list[str] | Any]]:
+    def _header(self, records: Iterator[tuple[int, list[str] | str]]) -> list[str]:
+        number, header = next(records, (1, []))
+        if isinstance(header, str):
+            raise DataError(f"{self._path.name}:{number}: the header is no row of column names ({header}); mend it")
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise DataError(f"{self._path.name}:{number}: two columns are called {twice!r}; rename one")
+        return header
+
+    def _records(self) -> Iterator[tuple[int, list[str] | str]]:
         """The line on which each record begins, and its fields, or what is wrong with it; blank lines left out."""
         with self._path.open("rb") as file:
             check_encoding(self._path, file.read(4))

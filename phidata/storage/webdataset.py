@@ -14,6 +14,7 @@ import numpy as np
 
 from phidata.errors import DataError
 from phidata.records import Conversation
+from phidata.storage.annotations import UNREADABLE
 from phidata.storage.random_access import RandomAccessFile
 from phidata.storage.tar import END, Member, header, members, padding
 from phidata.storage.unnamed import UnnamedFile
@@ -108,7 +109,7 @@ class WebDatasetShard:
     def row(self, number: int) -> Conversation:
         try:
             return _decode(self._file.read(*map(int, self._rows[number])))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{self.place(number)}: its json is not a conversation ({error}); make the folder again"
             ) from error

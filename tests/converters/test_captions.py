@@ -34,9 +34,9 @@ def test_an_image_is_a_row_with_all_its_captions(tmp_path: Path) -> None:
                 "answers": ["hello", "world"],
             }
         ],
-        f"failed captions_val2014.json:1: its image '2.jpg' is missing in {tmp_path}",
+        f"failed captions_val2014.json:2: its image '2.jpg' is missing in {tmp_path}",
         "failed captions_val2014.json: its captions are of the image 9, which is not under 'images'",
-        "skipped captions_val2014.json:1: no caption",
+        "skipped captions_val2014.json:3: no caption",
     ]
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from phidata import DataError, UsageError
-from phidata.storage.annotations import json_items, json_objects, json_records
+from phidata.storage.annotations import is_json, json_items, json_keys, json_objects, json_records, read_json
 from phidata.storage.tables import Table, open_table
 
 from .sources import write
@@ -107,7 +107,9 @@ def test_another_file_is_no_table(tmp_path: Path) -> None:
     ("text", "key", "lines"),
     [
         ('{"a": 1}\n\n{"a": 2}', None, [1, 3]),
-        ('\ufeff[\n{"a": 1}, {"a": 2},\n\n{"a": 2}]', None, [2, 2, 4]),
+        ('\ufeff[\n{"a": 1},\n\n{"a": 2}]', None, [2, 4]),
+        ('[\n{"a": 1}, {"a": 2},\n\n{"a": 2}]', None, [1, 2, 3]),  # by its place, where two would have one line
+        ('{"x": [0], "data": [{"a": 1},{"a": 2}]}', "data", [1, 2]),
         ('{\n"a":\n{}}', None, [1]),
         ('{"x": [0],\n"data": [{"a": 1},\n{"a": 2}]}', "data", [2, 3]),
         ("[]", None, []),
@@ -151,3 +153,73 @@ def test_members_have_their_keys_and_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", '{"1": {"q": 1},\n\n "2": {"q": 2}}')
     assert [tuple(item) for item in json_items(path)] == [("1", 1, b'{"q": 1}'), ("2", 3, b'{"q": 2}')]
     assert list(json_items(write(tmp_path / "b.json", '{"q": 1}\n{"q": 2}\n'))) == []
+    assert [tuple(item) for item in json_items(write(tmp_path / "c.json", '\ufeff{"1\\"": 1,\n"\\n" : "1"}'))] == [
+        ('1"', 1, b"1"),
+        ("\n", 2, b'"1"'),
+    ]
+    assert list(json_items(write(tmp_path / "d.json", "{ }\n"))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {"a": 1},\n"b": 2,\n"a": 3}',
+        '{"a": 1,\n"b": {"b": [":"]},\n"\\u0061": 1}',
+        '{"a": 12,\n"b": "\\"a\\": {",\n"a": 1}',
+        '{"a": 12,\n"x": 1,\n"a": 1}',
+    ],
+)
+def test_a_key_that_comes_twice_is_told(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "a.json", text)
+    with pytest.raises(DataError, match=r"^a\.json:3: the key 'a' is that of line 1 too; give each row its own$"):
+        list(json_items(path))
+
+
+DEEP = "[" * 3000
+
+
+def test_json_that_is_too_deep_is_a_problem(tmp_path: Path) -> None:
+    lines = write(tmp_path / "a.jsonl", f'{{"a": 1}}\n{{"a": {DEEP}\n')
+    assert [(line, value, str(problem)[:14]) for line, value, problem in json_objects(lines)] == [
+        (1, {"a": 1}, "None"),
+        (2, {}, "it is not JSON"),
+    ]
+    for name, text in {"list.json": f"[{DEEP}", "object.json": f'{{"a": {DEEP}'}.items():
+        path = write(tmp_path / name, text)
+        assert not is_json(path)
+        with pytest.raises(DataError, match=f"^{name} is not JSON to its end"):
+            read_json(path)
+    with pytest.raises(DataError, match=r"^list\.json is not JSON to its end"):
+        list(json_records(tmp_path / "list.json"))
+    with pytest.raises(DataError, match=r"^object\.json:1 is not JSON"):
+        json_keys(tmp_path / "object.json")
+
+
+def test_rows_of_a_list_on_one_line_are_read_each_for_itself(tmp_path: Path) -> None:
+    table = open_table(write(tmp_path / "a.json", '[{"q":"one"},{"q":"two"},\n{"q":"three"}]'))
+    assert list(table.rows()) == [(1, {"q": "one"}), (2, {"q": "two"}), (3, {"q": "three"})]
+    assert [table.row(number)["q"] for number in (2, 1, 3)] == ["two", "one", "three"]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "file.arrow"])
+def test_a_cell_that_can_not_be_read_is_told_with_its_column(tmp_path: Path, name: str) -> None:
+    columns = {"a": [1, 2, 3], "when": pa.array([0, 10**17, 0], pa.timestamp("ms"))}
+    rows = pa.table(columns)
+    if name == "a.parquet":
+        pq.write_table(rows, tmp_path / name)
+    else:
+        with pa.ipc.new_file(tmp_path / name, rows.schema) as file:
+            file.write_table(rows)
+    table = open_table(tmp_path / name)
+    assert list(table.rows(("a",))) == [(1, {"a": 1}), (2, {"a": 2}), (3, {"a": 3})]
+    assert [number for number, row in table.rows() if row] == [1, 3]
+    assert table.row(3)["a"] == 3
+    with pytest.raises(DataError, match=r"^its 'when' can not be read \(.+\)$"):
+        table.row(2)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_header_that_is_no_csv_is_told(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, 'a,"b"c\n1,2\n'.replace(",", "," if name == "a.csv" else "\t"))
+    with pytest.raises(DataError, match=rf"^{name}:1: the header is no row of column names \(.* expected after '\"'\)"):
+        open_table(path)

@@ -57,7 +57,7 @@ def turn(image: str, user: str, *answers: str) -> list[dict[str, Any]]:
             vqav2,
             [
                 turn("val/val2014/COCO_val2014_000000000042.jpg", "1?", "at table", "down", "plate"),
-                "skipped v2_OpenEnded_mscoco_val2014_questions.json:1: no answers",
+                "skipped v2_OpenEnded_mscoco_val2014_questions.json:2: no answers",
             ],
         ),
         (textvqa, [turn("val/train_images/0054c9.jpg", "Which?", "nokia", "toshiba")]),
@@ -68,7 +68,7 @@ def turn(image: str, user: str, *answers: str) -> list[dict[str, Any]]:
             [
                 turn("train/VG_100K/4.jpg", "7?", "Glass."),
                 turn("train/VG_100K/4.jpg", "8?", "Glass."),
-                "skipped question_answers.json:1: no questions",
+                "skipped question_answers.json:2: no questions",
             ],
         ),
     ],
