@@ -80,7 +80,14 @@ class ConverterOption(click.Option):
     show_default=True,
     help="Whether a row that can not be converted makes the exit code 1 or counts as skipped.",
 )
-@click.option("--max-failures", default=0, show_default=True, help="How many rows may fail with exit code 0.")
+@click.option(
+    @click.option(
+    "--max-failures",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many rows may fail with exit code 0.",
+)
 @click.option("--dry-run", is_flag=True, help="Count the rows and show three of them; write nothing.")
 @click.option("--jobs", type=int, help="Processes that convert.  [default: one for each CPU]")
 @click.option("--overwrite", is_flag=True, help="Replace the conversion that is in the folder.")
@@ -157,8 +164,9 @@ def convert(
         click.echo(json.dumps(asdict(rehearsal)) if report == "json" else "\n".join(_plan(rehearsal)))
         return
     assert out is not None
-    manifest = carry_out(request, out, max_failures=max_failures, jobs=jobs, overwrite=overwrite)
-    click.echo(manifest.to_json().decode() if report == "json" else "\n".join(_table(manifest, out)))
+    done = carry_out(request, out, jobs=jobs, overwrite=overwrite)
+    click.echo(done.manifest.to_json().decode() if report == "json" else "\n".join(_table(done.manifest, out)))
+    done.check(max_failures)
 
 
 def _named_converter(args: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from phidata.conversion.listing import listed_by
 from phidata.conversion.media import Clip, Media
 from phidata.conversion.options import Options
 from phidata.errors import DataError, PhidataError, UsageError
+from phidata.loading import load
 from phidata.storage.folder import open_folder
 from phidata.storage.source import Root, find_source, opened
 from phidata.validation import check_line
@@ -41,10 +43,7 @@ def detect(path: str | Path) -> list[Detection]:
         raise UsageError(f"no file or folder {path}")
     found = [_our_own(Path(path))]
     generic: dict[str, bool] = {PHIDATA: False}
-    with (
-        TemporaryDirectory(prefix="phidata-") as folder,
-        opened(find_source(path, ()), Path(folder) / "source") as root,
-    ):
+    with TemporaryDirectory(prefix="phidata-") as folder, _opened(Path(path), Path(folder) / "source") as root:
         for name in registered_converters():
             detection, takes_anything = _ask(name, replace(root, name="it"))
             generic[name] = takes_anything
@@ -52,11 +51,24 @@ def detect(path: str | Path) -> list[Detection]:
     return sorted(found, key=lambda detection: (not detection.matches, generic[detection.name], detection.name))
 
 
+@contextmanager
+def _opened(path: Path, unpack_to: Path) -> Iterator[Root]:
+    """The source to ask about; a file that is neither a data file nor an archive by itself."""
+    with ExitStack() as stack:
+        try:
+            root = stack.enter_context(opened(find_source(path, ()), unpack_to))
+        except UsageError:
+            root = Root(path=path.resolve().parent, name=str(path), file=path.name)
+        yield root
+
+
 def _our_own(path: Path) -> Detection:
     try:
         if path.is_dir():
             data = open_folder(path)
             splits = ", ".join(data.splits)
+            for split in list(data.splits)[:1]:
+                next(iter(load(path, split)), None)  # whose columns may be others
             return Detection(name=PHIDATA, matches=True, why=f"a data folder of shape {data.shape}: {splits}")
         with path.open("rb") as file:
             line = file.readline(1 << 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -99,17 +100,35 @@ def convert(
         options=options,
         on_error=on_error,
     )
-    return carry_out(request, Path(out), max_failures=max_failures, jobs=jobs, overwrite=overwrite)
-
-
-def carry_out(
-    request: Request, out: Path, *, max_failures: int = 0, jobs: int | None = None, overwrite: bool = False
-) -> Manifest:
-    """Do what was requested; see `convert`."""
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"jobs is {jobs}; at least one process has to convert")
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
+    done = carry_out(request, Path(out), jobs=jobs, overwrite=overwrite)
+    done.check(max_failures)
+    return done.manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A conversion that has ended: its folder, what the manifest says, and the rows that could not be converted."""
+
+    out: Path
+    manifest: Manifest
+    num_failed: int
+
+    def check(self, max_failures: int) -> None:
+        """Raise DataError when more rows have failed than may."""
+        if self.num_failed > max_failures:
+            raise DataError(
+                f"{self.num_failed} of {self.manifest.rows.rows_in} rows failed, more than --max-failures "
+                f"{max_failures} allows; {self.out / FAILURES} names them, the other rows are converted"
+            )
+
+
+def carry_out(request: Request, out: Path, *, jobs: int | None = None, overwrite: bool = False) -> Done:
+    """Do what was requested, see `convert`; rows may fail."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"jobs is {jobs}; at least one process has to convert")
+    _check_apart(request, out)
     header = _header(request)
     with (
         claimed(out, header, request.shape, overwrite=overwrite) as output,
@@ -126,8 +145,14 @@ def carry_out(
             raise
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
-    _report(assembly.failures, out, request, num_rows=manifest.rows.rows_in, max_failures=max_failures)
-    return manifest
+    _report(assembly.failures, request)
+    return Done(out=out, manifest=manifest, num_failed=manifest.rows.failed)
+
+
+def _check_apart(request: Request, out: Path) -> None:
+    source = request.source.path.resolve()
+    if source.is_dir() and out.resolve().is_relative_to(source):
+        raise UsageError(f"{out} lies in the source {request.source.name}; choose another --out")
 
 
 def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int, name: str) -> None:
@@ -163,17 +188,12 @@ def _unfinished(output: Output, listing: Listing) -> Iterator[Task]:
             yield task
 
 
-def _report(failures: list[Failure], out: Path, request: Request, *, num_rows: int, max_failures: int) -> None:
+def _report(failures: list[Failure], request: Request) -> None:
     word = "skipped" if request.skips_failed else "failed"
     for failure in failures[:MAX_SHOWN]:
         click.echo(f"{word}: {failure.id} {failure.place}: {failure.reason}", err=True)
     if len(failures) > MAX_SHOWN:
         click.echo(f"{word}: {len(failures) - MAX_SHOWN} more", err=True)
-    if len(failures) > max_failures and not request.skips_failed:
-        raise DataError(
-            f"{len(failures)} of {num_rows} rows failed, more than --max-failures {max_failures} allows; "
-            f"{out / FAILURES} names them, the other rows are converted"
-        )
 
 
 def _header(request: Request) -> Header:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from phidata.conversion.converter import About, Converter, Row, Settings, Skip
@@ -61,7 +61,7 @@ def list_rows(
     return Listing(
         splits=_splits(selection, chosen, skips),
         expressions=selection.splits,
-        tasks=list(_tasks(rows, chosen, root, source_ids=source_ids)),
+        tasks=list(_tasks(rows, chosen, root, selection.joined(), source_ids=source_ids)),
         skips=skips,
         left_out=Counter((choice.split, choice.reason) for choice in chosen if choice.reason is not None),
     )
@@ -71,8 +71,11 @@ def listed_by(converter: Converter[Row], root: Root, settings: Settings) -> Iter
     """What a converter lists; what it did not foresee ends in a sentence like everything else (--debug shows more)."""
     try:
         yield from converter.rows(root, settings)
-    except (PhidataError, OSError, MemoryError):
+    except (PhidataError, MemoryError):
         raise
+    except OSError as error:
+        what = error.filename or root.name
+        raise DataError(f"{what} can not be read ({error.strerror}); mend it or leave it out") from error
     except Exception as error:
         name, what = converter.about.name, f"{type(error).__name__}: {error}"
         raise DataError(f"converter {name} fails to list its rows ({what}); this is a mistake in it") from error
@@ -95,13 +98,13 @@ def _splits(selection: Selection, chosen: list[Choice], skips: list[Skip]) -> li
     return list(dict.fromkeys([*selection.splits, *(split for split in found if split is not None)]))
 
 
-def _tasks(rows: list[Row], chosen: list[Choice], root: Root, *, source_ids: bool) -> Iterable[Task]:
+def _tasks(rows: list[Row], chosen: list[Choice], root: Root, joined: Set[str], *, source_ids: bool) -> Iterable[Task]:
     places: dict[str, str] = {}
     ids: dict[str, str] = {}
     for number, (row, choice) in enumerate(zip(rows, chosen, strict=True)):
         if choice.reason is not None or choice.split is None:
             continue
-        row = _in_split(row, choice.split)
+        row = _in_split(row, choice.split, is_joined=choice.split in joined)
         if row.name.startswith("/") or ".." in row.name.split("/"):
             raise DataError(f"{root.name}: the row name {row.name!r} leads out of the image folder; rename {row.file}")
         if row.name in places:
@@ -119,12 +122,14 @@ def _tasks(rows: list[Row], chosen: list[Choice], root: Root, *, source_ids: boo
         yield Task(number=number, id=id_, row=row)
 
 
-def _in_split(row: Row, split: str) -> Row:
-    """The row in the split that it is put into, its images below that split's folder."""
+def _in_split(row: Row, split: str, *, is_joined: bool) -> Row:
+    """The row in the split that it is put into, its images below that split's folder; of one that is made of several
+    below the folder of its own there."""
     if split == row.split:
         return row
-    name = split + row.name[len(row.split) :] if row.name.startswith(f"{row.split}/") else row.name
-    return replace(row, split=split, name=name)
+    if not row.name.startswith(f"{row.split}/"):
+        return replace(row, split=split)
+    return replace(row, split=split, name=f"{split}/{row.name}" if is_joined else split + row.name[len(row.split) :])
 
 
 def _printable(row: Row) -> Row:

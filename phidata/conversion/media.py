@@ -128,6 +128,8 @@ class Media:
         for folder, below in self._candidates(name):
             if (folder / below).is_file():
                 return folder, below
+            if (folder / below).exists():
+                raise DataError(f"its {kind} {file!r} is a folder or no regular file")
         if self._root.images is not None:
             raise DataError(f"its {kind} {file!r} is missing in {self._root.images}")
         raise DataError(f"its {kind} {file!r} is missing in {self._root.name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import to_builtins
 
 from phidata.conversion.converter import About, Converter, Row, Settings, find_converter, full_settings
@@ -63,7 +64,7 @@ class Request:
         return self.on_error == "skip"
 
     def recorded_options(self) -> dict[str, Any]:
-        """Everything that decides what is written, by its name: the manifest's `options`."""
+        """Everything that decides what is written, by its name: the manifest's `options`, as JSON gives them back."""
         options: dict[str, Any] = to_builtins(self.options)
         if not (self.options.fps or self.options.keyframes):
             options["num_frames"] = self.options.num_frames or DEFAULT_FRAMES
@@ -72,8 +73,9 @@ class Request:
         if self.shape != "images-jsonl":
             options["shard_bytes"] = self.shard_bytes
         if self.settings:
-            options["settings"] = to_builtins(self.settings)
-        return options
+            options["settings"] = self.settings
+        recorded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options))
+        return recorded
 
 
 def requested(

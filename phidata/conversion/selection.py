@@ -67,6 +67,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         chosen = self._by_expressions(rows, source) if self.splits else [Choice(split, None) for split in rows]
         return self._thinned(chosen)
 
+    def joined(self) -> frozenset[str]:
+        """The new splits that are made of more than one."""
+        sources = {name: {part.split for part in _parts(name, expr)} for name, expr in self.splits.items()}
+        return frozenset(name for name, splits in sources.items() if len(splits) > 1)
+
     def new_split(self, split: str) -> str | None:
         """Where the rows of a source split go, when that is one place."""
         if not self.splits:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import textwrap
 import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -19,6 +21,7 @@ from phidata.cli import main
 from phidata.conversion import Media, Root, Row
 from phidata.conversion.converter import find_converter, full_settings
 from phidata.conversion.detection import detect
+from phidata.conversion.journal import Header
 from phidata.conversion.options import Options
 
 from .conftest import ROOT, VIDEOS
@@ -475,7 +478,8 @@ def test_a_mistake_in_a_converter_ends_in_one_sentence(
     tmp_path: Path, pairs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path(pairs).write_text(Path(pairs).read_text().replace("found = root.files", "found = root.nothing"))
-    assert main(["convert", "--from", pairs, "--source", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    folder = source(tmp_path, "cat.jpg")
+    assert main(["convert", "--from", pairs, "--source", str(folder), "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == (
         "error: converter pairs fails to list its rows (AttributeError: 'Root' object has no attribute 'nothing'); "
         "this is a mistake in it\n"
@@ -498,3 +502,77 @@ def test_what_to_read_from_the_hub_has_to_be_said(tmp_path: Path) -> None:
         phidata.convert("cauldron", out=tmp_path / "out")
     with pytest.raises(UsageError, match=r"^nothing to read: this converter has no data set of its own"):
         phidata.convert("llava", out=tmp_path / "out")
+
+
+def test_a_conversion_with_several_values_of_an_option_is_continued(tmp_path: Path, pairs: str) -> None:
+    folder = source(tmp_path, "cat.jpg", "gone.jpg", cat_jpg=picture())
+    arguments = {"source": folder, "out": tmp_path / "out", "settings": {"tag": ["a", "b"]}}
+    journal = tmp_path / "out" / ".journal.jsonl"
+    phidata.convert(pairs, **arguments, max_failures=1)  # type: ignore[arg-type]
+    header = Header(
+        converter="pairs",
+        options=json.loads((tmp_path / "out" / "manifest.json").read_text())["options"],
+        source={"kind": "folder"},
+        folder=str(folder),
+        images=None,
+        versions=json.loads((tmp_path / "out" / "manifest.json").read_text())["versions"],
+    )
+    (tmp_path / "out" / "manifest.json").unlink()
+    journal.write_bytes(msgspec.json.encode(header) + b"\n")
+    manifest = phidata.convert(pairs, **arguments, max_failures=1)  # type: ignore[arg-type]
+    assert manifest.rows.written == 1
+
+
+def test_the_table_is_shown_when_rows_fail(tmp_path: Path, pairs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = source(tmp_path, "cat.jpg", "gone.jpg", cat_jpg=picture())
+    assert main(["convert", "--from", pairs, "--source", str(folder), "--out", str(tmp_path / "out")]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1:3] == [
+        "train         2         1         0         1",
+        "all           2         1         0         1",
+    ]
+    assert shown.err.splitlines()[-1].startswith("error: 1 of 2 rows failed, more than --max-failures 0 allows; ")
+
+
+def test_an_output_in_the_source_is_refused(tmp_path: Path, pairs: str) -> None:
+    folder = source(tmp_path, "cat.jpg", cat_jpg=picture())
+    with pytest.raises(UsageError, match=r"out lies in the source .*; choose another --out$"):
+        phidata.convert(pairs, source=folder, out=folder / "a" / "out")
+    assert not (folder / "a" / "out").exists()
+
+
+def test_splits_with_the_same_names_can_be_joined(tmp_path: Path, six_clips: Path) -> None:
+    shutil.copytree(six_clips / "train" / "Jump", six_clips / "val" / "Jump")
+    phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", splits={"all": "train+val"}, num_frames=1)
+    rows = phidata.load(tmp_path / "out")
+    assert [row.images[0] for row in rows if "/Jump/" in row.images[0]][:2] == [
+        "all/train/Jump/v_Jump_g01_c01.0.jpg",
+        "all/train/Jump/v_Jump_g01_c02.0.jpg",
+    ]
+    assert len({row.images[0] for row in rows}) == len(rows)
+
+
+def test_detect_tells_why_a_picture_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(picture())
+    assert {detection.matches for detection in detect(tmp_path / "cat.jpg")} == {False}
+
+
+def test_detect_does_not_take_foreign_shards_for_a_data_folder(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "data" / "train-00000-of-00001.parquet")
+    assert [detection.name for detection in detect(tmp_path) if detection.matches] == []
+
+
+def test_a_folder_that_can_not_be_listed_is_named(tmp_path: Path, pairs: str) -> None:
+    folder = source(tmp_path, "cat.jpg", cat_jpg=picture())
+    text = (
+        Path(pairs)
+        .read_text()
+        .replace('found = root.files(".txt")', 'raise PermissionError(13, "Permission denied", "/x/b")')
+    )
+    Path(pairs).write_text(text)
+    with pytest.raises(DataError, match=r"^/x/b can not be read \(Permission denied\); mend it or leave it out$"):
+        phidata.convert(pairs, source=folder, out=tmp_path / "out")

@@ -133,7 +133,7 @@ def test_the_ledger_accounts_for_every_row_that_is_left_out(tmp_path: Path, six_
     assert read_json(tmp_path / "out" / "manifest.json")["options"]["splits"] == {"fit": "train[:2]", "dev": "val+test"}
     [row] = read_rows(tmp_path / "out", "dev")
     assert row["id"] == "dev-0000000003"
-    assert row["conversations"][0]["images"] == ["dev/Run/v_Run_g02_c01.0.jpg"]
+    assert row["conversations"][0]["images"] == ["dev/val/Run/v_Run_g02_c01.0.jpg"]
 
 
 def test_failed_rows_can_count_as_skipped(tmp_path: Path, six_clips: Path) -> None:
