@@ -81,7 +81,6 @@ class ConverterOption(click.Option):
     help="Whether a row that can not be converted makes the exit code 1 or counts as skipped.",
 )
 @click.option(
-    @click.option(
     "--max-failures",
     type=click.IntRange(min=0),
     default=0,

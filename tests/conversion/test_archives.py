@@ -210,3 +210,36 @@ def test_a_rar_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert str(refusal.value) == (
         f"{tmp_path}/UCF101.rar is a RAR archive, which can not be opened here; unpack it and give the folder"
     )
+
+
+def write_zip(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as package:
+        for name in names:
+            package.writestr(name, "inner")
+    return path
+
+
+def test_a_tar_whose_last_member_is_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = write_zip(tmp_path / "inner.zip", "x.txt").read_bytes()
+    for name in ("a.txt", "PK.txt"):
+        path = write_tar(tmp_path / "a.tar", entry(name, data=b"1"), entry("z.zip", data=inner), mode="w")
+        unpack(path, tmp_path / name)
+        assert list(tree(tmp_path / name)) == [name, "z.zip"]
+
+
+def test_half_a_zip_that_ends_with_another_is_refused(tmp_path: Path) -> None:
+    inner = write_zip(tmp_path / "inner.zip", "x.txt")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as package:
+        package.writestr("a.txt", "1")
+        package.write(inner, "z.zip")
+    whole = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[: whole.index(b"PK\5\6") + 22])  # as the inner zip ends
+    with pytest.raises(DataError, match=r"a\.zip is cut short or damaged \(its list is that of another archive"):
+        unpack(tmp_path / "a.zip", tmp_path / "unpacked")
+
+
+def test_a_zip_whose_name_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", "é.txt")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(DataError, match=r"a\.zip is cut short or damaged \('utf-8' codec"):
+        unpack(path, tmp_path / "unpacked")
