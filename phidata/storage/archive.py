@@ -7,6 +7,7 @@ import posixpath
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -34,7 +35,18 @@ _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError)
+_ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+_ZIP_MARK_BYTES = 4  # of "PK\7\x08", which may stand before the first member
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +87,10 @@ def _members(archive: Path) -> Iterator[Member]:
         head = file.read(4)
     if head == RAR:
         raise UsageError(f"{archive} is a RAR archive, which can not be opened here; unpack it and give the folder")
-    if zipfile.is_zipfile(archive):
+    if head in _ZIP:  # its list is at its end, where the last member of a tar may have one too
+        if not zipfile.is_zipfile(archive):
+            raise DataError(f"{archive} is a zip archive that is cut short; get it again")
         return _zip_members(archive)
-    if head[:2] == b"PK":
-        raise DataError(f"{archive} is a zip archive that is cut short; get it again")
     try:
         return _tar_members(tarfile.open(archive, tarinfo=_StrictHeader))
     except tarfile.ReadError as error:
@@ -159,6 +171,9 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
 
 def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as package:
+        begin = min((info.header_offset for info in package.infolist()), default=0)
+        if begin > _ZIP_MARK_BYTES:
+            raise zipfile.BadZipFile(f"its list is that of another archive, which begins at byte {begin}")
         for info in package.infolist():
             mode = info.external_attr >> 16
             content: dict[str, Any] = {"name": info.filename, "num_bytes": info.file_size}
