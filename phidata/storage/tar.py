@@ -71,7 +71,10 @@ def _scan(content: mmap.mmap, path: Path) -> Iterator[Member]:
         if kind == b"L":
             long_name = _text(content[begin : begin + size])
         elif kind == b"x":
-            long_name = _pax_path(content[begin : begin + size]) or long_name
+            try:
+                long_name = _pax_path(content[begin : begin + size]) or long_name
+            except ValueError as error:
+                raise _damage(path, position) from error
         else:
             if kind in _REGULAR:
                 yield Member(long_name or _name(block), begin, size)
@@ -85,11 +88,17 @@ def _size(block: bytes, path: Path, position: int) -> int:
         right = int(block[148:156].strip(b" \0"), 8) == sum(block) - sum(block[148:156]) + 8 * ord(" ")
         if right:
             field = block[124:136]
-            return int.from_bytes(field[1:], "big") if field[0] == 0x80 else int(field.strip(b" \0") or b"0", 8)
+            size = int.from_bytes(field[1:], "big") if field[0] == 0x80 else int(field.strip(b" \0") or b"0", 8)
+            if size >= 0:
+                return size
     except ValueError:
         pass
+    raise _damage(path, position)
+
+
+def _damage(path: Path, position: int) -> DataError:
     what = "is no tar file" if position == 0 else f"is damaged: what is at byte {position} is no header of a member"
-    raise DataError(f"{path} {what}; copy it again")
+    return DataError(f"{path} {what}; copy it again")
 
 
 def _name(block: bytes) -> str:
@@ -102,12 +111,18 @@ def _text(field: bytes) -> str:
 
 
 def _pax_path(records: bytes) -> str | None:
-    """The value of `path` among records of the form `<length> <key>=<value>\\n`."""
-    position = 0
-    while position < len(records) and (blank := records.find(b" ", position)) > 0:
-        length = int(records[position:blank])
-        key, _, value = records[blank + 1 : position + length - 1].partition(b"=")
+    """The value of the last `path` among records of the form `<length> <key>=<value>\\n`.
+
+    Raises ValueError when there is something else among them.
+    """
+    found: str | None = None
+    while records := records.lstrip(b"\0"):
+        length = int(records.partition(b" ")[0])
+        record, records = records[:length], records[max(length, 0) :]
+        _, blank, pair = record.partition(b" ")
+        key, equals, value = pair.partition(b"=")
+        if len(record) != length or not (blank and equals and value.endswith(b"\n")):
+            raise ValueError(f"no record of {length} bytes")
         if key == b"path":
-            return value.decode("utf-8", "surrogateescape")
-        position += length
-    return None
+            found = value[:-1].decode("utf-8", "surrogateescape")
+    return found
