@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,19 +22,21 @@ def begin_shard(folder: Path) -> BatchShardFile:
 
 
 class ParquetGroups:
-    """The row groups of one Parquet shard: texts and images are read apart, and when they are asked for."""
+    """The row groups of one Parquet shard: texts and images are read apart, and when they are asked for.
+
+    The file is open while it is read only: a split may have more shards than a process can have open files.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = Lock()
         try:
-            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
-            leaves = [self._file.schema.column(number).path for number in range(len(self._file.schema.names))]
+            with pq.ParquetFile(path, memory_map=True) as file:
+                self._metadata, schema = file.metadata, file.schema_arrow
+                leaves = [file.schema.column(number).path for number in range(len(file.schema.names))]
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not a whole Parquet file ({one_line(error)}); copy it again") from error
-        check_columns(self._file.schema_arrow, path)
-        metadata = self._file.metadata
-        rows = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        check_columns(schema, path)
+        rows = (self._metadata.row_group(group).num_rows for group in range(self._metadata.num_row_groups))
         self.bounds = np.cumsum([0, *rows])
         self._image_leaves = [leaf for leaf in leaves if leaf.startswith("conversations.") and leaf.endswith(".bytes")]
         self._text_leaves = [leaf for leaf in leaves if leaf not in self._image_leaves]
@@ -52,8 +53,10 @@ class ParquetGroups:
 
     def _read(self, group: int, leaves: list[str]) -> pa.RecordBatch:
         try:
-            with self._lock:
-                table = self._file.read_row_group(group, columns=leaves, use_threads=False)
+            with pq.ParquetFile(
+                self.path, metadata=self._metadata, memory_map=True, page_checksum_verification=True
+            ) as file:
+                table = file.read_row_group(group, columns=leaves, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{self.path} is damaged in row group {group} ({one_line(error)}); copy it again"
