@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from zlib import crc32
 
 from phidata.conversion import About, Converter, Media, Root, Row, Settings, Skip, Turn
@@ -79,9 +80,10 @@ def _turn(statement: files.RecordRow, images: tuple[str, ...]) -> Turn:
 
 def _original(root: Root, listed: list[str], *, join: bool) -> Iterator[Row | Skip]:
     finder = files.ImageFinder(root)
-    for file in listed:
+    records = files.record_rows(root, listed, id="identifier", split=files.stem_split)
+    for file, of_file in groupby(records, key=lambda row: row.file):
         pairs: dict[str, list[files.RecordRow]] = {}
-        for row in files.record_rows(root, [file], id="identifier", split=files.stem_split):
+        for row in of_file:
             found = re.fullmatch(r"(.+)-\d+", row.id or "")
             if row.problem is not None:
                 yield row

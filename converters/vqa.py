@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
@@ -94,27 +93,47 @@ class Vqa:
             settings["prompt"] or f"{{question}}\nAnswer {'with the letter' if name == 'scienceqa' else 'briefly'}."
         )
         templates.check(prompt, ("question",), "--prompt")
-        given = _annotations(root) if name == "vqav2" else {}
+        given: dict[str, list[str] | DataError] = {}
+        if name == "vqav2":
+            given, unclear = _annotations(root)
+            yield from unclear
         finder = files.ImageFinder(root)
         records = files.record_rows(root, listed, id="question_id", under=layout.under, members=layout.members)
         if name == "scienceqa":  # whose one file has all splits
             records = iter(sorted(records, key=lambda row: files.split_rank(str(row.record.get("split")))))
         for row in records:
-            answered = replace(row, record={**row.record, "answers": given[row.id]}) if row.id in given else row
-            yield from questions.rows(answered, READ[name], finder, prompt)
+            answers = given.get(row.id) if row.id is not None else None
+            if isinstance(answers, DataError):
+                row = replace(row, problem=row.problem or str(answers))
+            elif answers is not None:
+                row = replace(row, record={**row.record, "answers": answers})
+            yield from questions.rows(row, READ[name], finder, prompt)
 
     def convert(self, row: Row, media: Media) -> tuple[Turn, ...]:
         assert isinstance(row, questions.Question)
         return questions.turns(row, media)
 
 
-def _annotations(root: Root) -> dict[str | None, list[str]]:
-    """The answers in every file of VQA v2 or OK-VQA, by the question's id; none of a test split."""
-    with suppress(UsageError):
+def _annotations(root: Root) -> tuple[dict[str, list[str] | DataError], list[Row]]:
+    """The answers in every file of VQA v2 or OK-VQA, by the question's id, none of a test split, or what is wrong with
+    them; and as rows with a problem those that are of no question."""
+    given: dict[str, list[str] | DataError] = {}
+    unclear: list[Row] = []
+    try:
         listed = files.with_keys(root, ("question_id", "answers"), ".json", under="annotations")
-        rows = files.record_rows(root, listed, id="question_id", under="annotations")
-        return {row.id: list(questions.ranked(row.record, "answers")) for row in rows}
-    return {}
+    except UsageError:
+        return given, unclear
+    for row in files.record_rows(root, listed, id="question_id", under="annotations"):
+        if row.problem is not None or row.id is None:
+            problem = f"these answers are of no question: {row.problem or 'it has no question_id'}"
+            name = f"{row.split}/annotation-{len(unclear)}"
+            unclear.append(Row(split=row.split, name=name, file=row.file, line=row.line, problem=problem))
+            continue
+        try:
+            given[row.id] = list(questions.ranked(row.record, "answers"))
+        except DataError as error:
+            given[row.id] = DataError(f"{row.place}: {error}")
+    return given, unclear
 
 
 converter: Converter[Row] = Vqa()

@@ -20,7 +20,7 @@ from phidata.storage.tar import members
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 TEXTS = (".txt", ".json")
-
+TO_ITS_END = -1  # how many bytes of a file are read
 
 Found = tuple[Row, str | Piece | None, tuple[str, ...]]
 
@@ -80,7 +80,7 @@ def samples_in(root: Root) -> Iterator[Sample]:
     files = [file for file in by_split(root.files()) if not PurePosixPath(file).name.startswith(".")]
     for split, of_split in groupby(files, key=split_of):
         stems = sorted(of_split, key=lambda file: (_stem(file), file))
-        yield from _samples(split, ((file, Piece(file, 0, (root.path / file).stat().st_size)) for file in stems), _stem)
+        yield from _samples(split, ((file, Piece(file, 0, TO_ITS_END)) for file in stems), _stem)
 
 
 def check_folder(root: Root, field: str) -> None:
@@ -94,7 +94,8 @@ def check_folder(root: Root, field: str) -> None:
             f"with a txt or json of the same name"
         )
     suffix, piece = pair.text
-    keys = json_keys(root.path / piece.file) if suffix == ".json" else ()
+    path = root.path / piece.file
+    keys = json_keys(path) if suffix == ".json" and path.is_file() else ()
     if keys and field not in keys:
         has = ", ".join(map(repr, keys))
         raise UsageError(f"{piece.file} has no {field!r} but {has[:200]}; say with --field which is the caption")
@@ -108,16 +109,18 @@ def captions_in(root: Root, sample: Sample, field: str) -> tuple[str, ...]:
     if sample.text is None:
         return ()
     suffix, piece = sample.text
-    with (root.path / piece.file).open("rb") as source:
-        source.seek(piece.offset)
-        data = source.read(piece.num_bytes)
     try:
+        with (root.path / piece.file).open("rb") as source:
+            source.seek(piece.offset)
+            data = source.read(piece.num_bytes)
         if suffix == ".txt":
             return tuple(filter(None, [data.decode("utf-8-sig").strip()]))
         return fields.texts(msgspec.json.decode(data, type=dict), field)
+    except OSError as error:
+        raise DataError(f"its {suffix} can not be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"its {suffix} is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise DataError(f"its {suffix} is no JSON object ({error})") from error
 
 
@@ -125,20 +128,28 @@ def _coco(root: Root, listed: list[str]) -> Iterator[Found]:
     finder, names = ImageFinder(root), RowNames()
     for file in listed:
         split = split_of(file)
-        said: dict[str | None, list[dict[str, Any]]] = {}
-        for _, annotation, _ in json_objects(root.path / file, "annotations"):
-            said.setdefault(fields.identifier(annotation, "image_id"), []).append(annotation)
+        said: dict[str, list[dict[str, Any]]] = {}
+        astray: list[tuple[int, str]] = []
+        for line, annotation, problem in json_objects(root.path / file, "annotations"):
+            of = fields.identifier(annotation, "image_id")
+            if of is None:
+                astray.append((line, f"its caption can not be used: {problem or 'it has no image_id'}"))
+            else:
+                said.setdefault(of, []).append(annotation)
         for line, image, problem in json_objects(root.path / file, "images"):
             captions: tuple[str, ...] = ()
             place = ""
+            id_ = fields.identifier(image, "id")
             try:
-                of_image = said.pop(fields.identifier(image, "id"), [])
+                of_image = said.pop(id_, []) if id_ is not None else []
                 captions = tuple(dict.fromkeys(fields.text(one, "caption").strip() for one in of_image))
                 place = finder.find(fields.text(image, "file_name"), split=split)
             except DataError as error:
                 problem = problem or str(error)
-            id_, name = fields.identifier(image, "id"), names.next(split)
+            name = names.next(split)
             yield Row(split=split, name=name, file=file, line=line, id=id_, problem=problem), place, captions
+        for line, problem in astray:
+            yield Row(split=split, name=names.next(split), file=file, line=line, problem=problem), None, ()
         for unknown in said:
             problem = f"its captions are of the image {unknown}, which is not under 'images'"
             yield Row(split=split, name=names.next(split), file=file, id=unknown, problem=problem), None, ()

@@ -5,7 +5,7 @@ https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -89,6 +89,18 @@ def _described(file: str, info: Mapping[str, Any], layout: ChatLayout) -> ChatFi
     if info.get("ranking"):
         return Skip(file=file, reason=f"it is preference data by {FILE_NAME}")
     known = (*_COLUMNS, "system")
-    columns = {name: column for name, column in (info.get("columns") or {}).items() if name in known}
-    tags = {name: tag for name, tag in (info.get("tags") or {}).items() if name in _TAGS}
+    columns, tags = _named(file, info, "columns", known), _named(file, info, "tags", _TAGS)
     return ChatFile(file=file, layout=renamed(layout, columns, tags))
+
+
+def _named(file: str, info: Mapping[str, Any], what: str, known: Iterable[str]) -> dict[str, str]:
+    """How the columns or tags that are known are called."""
+    names = info.get(what) or {}
+    if not isinstance(names, dict):
+        raise DataError(f"{FILE_NAME} has {kind_of(names)} as {what!r} of {file}, where an object is expected; mend it")
+    for name in known:
+        if name in names and not isinstance(names[name], str):
+            raise DataError(
+                f"{FILE_NAME} has {kind_of(names[name])} as {name!r} of {file}, where a name is expected; mend it"
+            )
+    return {name: names[name] for name in known if name in names}

@@ -83,14 +83,6 @@ def name(record: Mapping[str, Any], column: str) -> str:
     return found
 
 
-def number(record: Mapping[str, Any], column: str) -> int:
-    """The integer in a column, also when it is written as text. Raises DataError when there is none."""
-    try:
-        return int(name(record, column))
-    except ValueError as error:
-        raise unexpected(record, column, "a number") from error
-
-
 def by_frequency(answers: Iterable[str]) -> tuple[str, ...]:
     """Each answer once: the most frequent first, those equally frequent in the order in which they first come."""
     return tuple(answer for answer, _ in Counter(answers).most_common())

@@ -157,6 +157,10 @@ def _answers(record: Mapping[str, Any], column: str | None) -> tuple[str, ...] |
 
 def _kept(record: Mapping[str, Any], column: str) -> Any:
     found = fields.value(record, column)
-    if isinstance(found, bytes):
-        raise DataError(f"its {column!r} is bytes, which metadata can not hold")
+    inside = [found]
+    for item in inside:
+        if isinstance(item, bytes):
+            what = "is" if item is found else "holds"
+            raise DataError(f"its {column!r} {what} bytes, which metadata can not hold")
+        inside += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -37,6 +38,35 @@ def test_an_image_is_a_row_with_all_its_captions(tmp_path: Path) -> None:
         f"failed captions_val2014.json:2: its image '2.jpg' is missing in {tmp_path}",
         "failed captions_val2014.json: its captions are of the image 9, which is not under 'images'",
         "skipped captions_val2014.json:3: no caption",
+    ]
+
+
+def test_captions_and_images_without_an_id_do_not_belong_together(tmp_path: Path) -> None:
+    path = coco(tmp_path) / "captions_val2014.json"
+    content = json.loads(path.read_text())
+    content["images"] = [{"id": 1, "file_name": "1.jpg"}, {"file_name": "1.jpg"}]
+    content["annotations"] = [{"image_id": 1, "caption": "hello"}, {"caption": "whose?"}, 7]
+    write(path, json.dumps(content, indent=0))
+    assert turns("captions", tmp_path) == [
+        [{"images": ["val/val2014/1.jpg"], "user": ASKED, "assistant": "hello", "answers": ["hello"]}],
+        "failed captions_val2014.json:16: its caption can not be used: it has no image_id",
+        "failed captions_val2014.json:19: its caption can not be used: it is the number 7, where an object is "
+        "expected; mend the file",
+        "skipped captions_val2014.json:7: no caption",
+    ]
+
+
+def test_a_link_to_nothing_fails_its_row(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.jpg", KITCHEN)
+        write(tmp_path / f"{name}.txt", "hello")
+    for name in ("a.txt", "b.jpg"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("nowhere")
+    assert turns("captions", tmp_path) == [
+        "failed a.jpg: its .txt can not be read (No such file or directory)",
+        "failed b.jpg: it can not be read (No such file or directory)",
+        [{"images": ["train/0000002.0.jpg"], "user": ASKED, "assistant": "hello", "answers": ["hello"]}],
     ]
 
 

@@ -105,6 +105,13 @@ def test_pictures_are_found_in_folders_of_their_split(tmp_path: Path) -> None:
     assert row["conversations"][0]["images"] == ["train/17/train-1-0-img0.png", "train/17/train-1-0-img1.png"]
 
 
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_lines(tmp_path / folder / "dev.json", statement("dev", "A.", "True"))
+    reason = "its 'identifier' is 'dev', one such as 'dev-850-2-0' is expected"
+    assert converted("nlvr2", tmp_path) == [f"failed a/dev.json:1: {reason}", f"failed b/dev.json:1: {reason}"]
+
+
 def test_a_statement_without_a_proper_identifier_fails(tmp_path: Path) -> None:
     write_lines(tmp_path / "dev.json", statement("dev", "A.", "True"))
     assert converted("nlvr2", tmp_path) == [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 
 from .chats import convert_records, converted, write_images
 
@@ -124,6 +124,23 @@ def test_dataset_info_says_what_is_read_and_how(tmp_path: Path) -> None:
         {"conversations": [turn(["train/a/1.jpg"], "Who?")]},
     ]
     assert converted("sharegpt", tmp_path / "good.json") == [{"conversations": [turn(["train/a/1.jpg"], "Who?")]}]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"columns": ["a"]}, "a list as 'columns' of good.json, where an object is expected"),
+        ({"tags": {"role_tag": []}}, "a list as 'role_tag' of good.json, where a name is expected"),
+        ({"columns": {"messages": 7}}, "the number 7 as 'messages' of good.json, where a name is expected"),
+    ],
+)
+def test_a_dataset_info_with_something_else_is_refused(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+    (tmp_path / "good.json").write_text("[]")
+    info = {"good": {"file_name": "good.json", "formatting": "sharegpt", **change}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(DataError) as refusal:
+        converted("sharegpt", tmp_path)
+    assert str(refusal.value) == f"dataset_info.json has {fault}; mend it"
 
 
 def test_a_llava_file_is_told_apart(tmp_path: Path) -> None:

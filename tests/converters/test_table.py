@@ -185,3 +185,18 @@ def test_a_map_that_can_not_be_right_is_refused_before_any_row(
     with pytest.raises(UsageError) as refusal:
         converted("table", tmp_path, map=given)
     assert str(refusal.value).startswith(message)
+
+
+def test_bytes_in_metadata_fail_their_row(tmp_path: Path) -> None:
+    pq.write_table(hub_table(), tmp_path / "a.parquet")
+    told = converted("table", tmp_path, map=("user=label", "assistant=label", "metadata.it=image"))
+    assert told[0] == "failed a.parquet:1: its 'image' holds bytes, which metadata can not hold"
+    assert told[1]["metadata"] == {"it": []}
+
+
+def test_rows_on_one_line_are_each_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", '[{"q":"one","a":"1"},{"q":"two","a":"2"}]')
+    assert turns("table", tmp_path, map=("user=q", "assistant=a")) == [
+        [{"images": [], "user": "one", "assistant": "1"}],
+        [{"images": [], "user": "two", "assistant": "2"}],
+    ]

@@ -146,3 +146,22 @@ def test_test_questions_are_about_test_pictures(tmp_path: Path) -> None:
     write(tmp_path / "annotations.json", {"annotations": [{"question_id": 9, "answers": [{"answer": "x"}]}]})
     write(tmp_path / "test2015" / "COCO_test2015_000000000001.jpg", KITCHEN)
     assert turns("vqa", tmp_path) == [turn("test/test2015/COCO_test2015_000000000001.jpg", "?", "x")]
+
+
+def test_answers_that_can_not_be_read_fail_their_own_question(tmp_path: Path) -> None:
+    vqav2(tmp_path)
+    questions = [{"image_id": 42, "question": f"{k}?", "question_id": k} for k in (1, 2)]
+    questions.append({"image_id": 42, "question": "Which?"})
+    write(tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": questions})
+    annotations = [{"question_id": 1, "answers": [{"answer": "down"}]}, {"question_id": 2, "answers": 7}]
+    annotations += [{"answers": [{"answer": "up"}]}, 7]  # type: ignore[list-item]
+    write(tmp_path / "v2_mscoco_val2014_annotations.json", {"annotations": annotations})
+    file = "failed v2_mscoco_val2014_annotations.json"
+    assert turns("vqa", tmp_path) == [
+        f"{file}:3: these answers are of no question: it has no question_id",
+        f"{file}:4: these answers are of no question: it is the number 7, where an object is expected; mend the file",
+        turn("val/val2014/COCO_val2014_000000000042.jpg", "1?", "down"),
+        "failed v2_OpenEnded_mscoco_val2014_questions.json:2: v2_mscoco_val2014_annotations.json:2: its 'answer' is "
+        "the number 7, where a text is expected",
+        "skipped v2_OpenEnded_mscoco_val2014_questions.json:3: no answers",
+    ]
