@@ -9,28 +9,13 @@ classes: daisy, rose." and "daisy".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
-from phidata.sources import class_folders, templates
+from phidata.conversion import About, Converter, Media, Root, Settings, Skip, Turn
+from phidata.sources import ClassRow, class_question, class_rows
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
-QUESTION = Option(
-    name="question",
-    help="What each row asks; {classes} stands for the names of all classes.",
-    default="Classify the image into one of the following classes: {classes}.",
-    metavar="TEMPLATE",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture(Row):
-    """One picture of one class."""
-
-    label: str
-    question: str
 
 
 class ImageFolder:
@@ -41,24 +26,15 @@ class ImageFolder:
         kind="image classification",
         source="<split>/<class>/* or <class>/*, images",
         licence="that of your pictures",
-        options=(QUESTION,),
+        options=(class_question("image"),),
         generic=True,
     )
 
-    def rows(self, root: Root, settings: Settings) -> Iterator[Picture | Skip]:
-        templates.check(settings["question"], ("classes",), "--question")
-        found = list(class_folders(root, SUFFIXES, "image"))
-        labels = sorted({file.label for file in found if not isinstance(file, Skip)})
-        question = templates.fill_in(settings["question"], {"classes": ", ".join(labels)})
-        for item in found:
-            if isinstance(item, Skip):
-                yield item
-                continue
-            name = item.file if item.file.startswith(f"{item.split}/") else f"{item.split}/{item.file}"
-            yield Picture(split=item.split, name=name, file=item.file, label=item.label, question=question)
+    def rows(self, root: Root, settings: Settings) -> Iterator[ClassRow | Skip]:
+        return class_rows(root, settings, SUFFIXES, "image", keep_suffix=True)
 
-    def convert(self, row: Picture, media: Media) -> tuple[Turn, ...]:
+    def convert(self, row: ClassRow, media: Media) -> tuple[Turn, ...]:
         return (Turn(images=(media.image(row.file),), user=row.question, assistant=row.label),)
 
 
-converter: Converter[Picture] = ImageFolder()
+converter: Converter[ClassRow] = ImageFolder()

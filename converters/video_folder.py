@@ -8,31 +8,14 @@ the following classes: juggling, surfing." and "juggling".
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from phidata.conversion import About, Converter, Media, Option, Root, Row, Settings, Skip, Turn
-from phidata.sources import class_folders, templates
+from phidata.conversion import About, Converter, Media, Root, Settings, Skip, Turn
+from phidata.sources import ClassRow, class_question, class_rows
 
 SUFFIXES = (
     ".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".ts", ".gif",
 )  # fmt: skip
-QUESTION = Option(
-    name="question",
-    help="What each row asks; {classes} stands for the names of all classes.",
-    default="Classify the video into one of the following classes: {classes}.",
-    metavar="TEMPLATE",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Video(Row):
-    """One video of one class."""
-
-    label: str
-    question: str
 
 
 class VideoFolder:
@@ -43,27 +26,15 @@ class VideoFolder:
         kind="video classification",
         source="<split>/<class>/* or <class>/*, videos",
         licence="that of your videos",
-        options=(QUESTION,),
+        options=(class_question("video"),),
         generic=True,
     )
 
-    def rows(self, root: Root, settings: Settings) -> Iterator[Video | Skip]:
-        templates.check(settings["question"], ("classes",), "--question")
-        found = list(class_folders(root, SUFFIXES, "video"))
-        labels = sorted({file.label for file in found if not isinstance(file, Skip)})
-        question = templates.fill_in(settings["question"], {"classes": ", ".join(labels)})
-        stems = Counter(str(PurePosixPath(file.file).with_suffix("")) for file in found)
-        for item in found:
-            if isinstance(item, Skip):
-                yield item
-                continue
-            path = PurePosixPath(item.file)
-            last = path.stem if stems[str(path.with_suffix(""))] == 1 else path.name
-            name = f"{item.split}/{item.label}/{last}"
-            yield Video(split=item.split, name=name, file=item.file, label=item.label, question=question)
+    def rows(self, root: Root, settings: Settings) -> Iterator[ClassRow | Skip]:
+        return class_rows(root, settings, SUFFIXES, "video", keep_suffix=False)
 
-    def convert(self, row: Video, media: Media) -> tuple[Turn, ...]:
+    def convert(self, row: ClassRow, media: Media) -> tuple[Turn, ...]:
         return (Turn(images=media.frames(row.file), user=row.question, assistant=row.label),)
 
 
-converter: Converter[Video] = VideoFolder()
+converter: Converter[ClassRow] = VideoFolder()

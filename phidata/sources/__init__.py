@@ -5,7 +5,7 @@ from phidata.sources.chat_files import ChatFile, chat_files, chat_rows, messages
 from phidata.sources.chat_layout import OPTIONS as CHAT_OPTIONS
 from phidata.sources.chat_layout import ChatLayout
 from phidata.sources.chat_record import ChatRow, convert_chat
-from phidata.sources.class_folders import class_folders
+from phidata.sources.class_folders import ClassRow, class_question, class_rows
 from phidata.sources.dataset_info import described_files, pairs_of, renamed
 from phidata.sources.layouts import LabelledFile, Layout, labelled_files
 from phidata.sources.tags import lift_tags, put_tags
@@ -15,13 +15,15 @@ __all__ = [
     "ChatFile",
     "ChatLayout",
     "ChatRow",
+    "ClassRow",
     "LabelledFile",
     "Layout",
     "captioned",
     "cauldron",
     "chat_files",
     "chat_rows",
-    "class_folders",
+    "class_question",
+    "class_rows",
     "convert_chat",
     "described_files",
     "fields",

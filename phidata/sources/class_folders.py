@@ -1,15 +1,61 @@
-"""Files in a folder for each class: `<split>/<class>/<file>`, or `<class>/<file>` as one split, train."""
+"""Files in a folder for each class: `<split>/<class>/<file>`, or `<class>/<file>` as one split, train; and the question
+for the class of each."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from phidata.conversion.converter import Skip
+from phidata.conversion.converter import Option, Row, Settings, Skip
 from phidata.errors import UsageError
+from phidata.sources import templates
 from phidata.sources.files import SPLITS, split_rank
 from phidata.sources.layouts import LabelledFile
 from phidata.storage.source import Root
 from phidata.storage.tree import Parts, files_below
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow(Row):
+    """One file of one class."""
+
+    label: str
+    question: str
+
+
+def class_question(kind: str) -> Option:
+    """The option that says what each row of a `class_rows` asks."""
+    return Option(
+        name="question",
+        help="What each row asks; {classes} stands for the names of all classes.",
+        default=f"Classify the {kind} into one of the following classes: {{classes}}.",
+        metavar="TEMPLATE",
+    )
+
+
+def class_rows(
+    root: Root, settings: Settings, suffixes: Sequence[str], kind: str, *, keep_suffix: bool
+) -> Iterator[ClassRow | Skip]:
+    """Every file of `class_folders` as a row that asks for its class among all, called `<split>/<class>/<file>`;
+    without the file's suffix when that is not to be kept and no other file is called so.
+
+    Raises UsageError for a question that names something else than the classes.
+    """
+    templates.check(settings["question"], ("classes",), "--question")
+    found = list(class_folders(root, suffixes, kind))
+    labels = sorted({file.label for file in found if not isinstance(file, Skip)})
+    question = templates.fill_in(settings["question"], {"classes": ", ".join(labels)})
+    stems = Counter(PurePosixPath(file.file).with_suffix("") for file in found)
+    for item in found:
+        if isinstance(item, Skip):
+            yield item
+            continue
+        path = PurePosixPath(item.file)
+        last = path.name if keep_suffix or stems[path.with_suffix("")] > 1 else path.stem
+        name = f"{item.split}/{item.label}/{last}"
+        yield ClassRow(split=item.split, name=name, file=item.file, label=item.label, question=question)
 
 
 def class_folders(root: Root, suffixes: Sequence[str], kind: str) -> Iterator[LabelledFile | Skip]:

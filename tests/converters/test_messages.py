@@ -10,6 +10,7 @@ import pytest
 from phidata.errors import UsageError
 
 from .chats import convert_records, converted
+from .sources import turns
 
 
 def text(said: str) -> dict[str, Any]:
@@ -128,3 +129,11 @@ def test_llamafactorys_typed_demo(tmp_path: Path) -> None:
         "assistant": "They are celebrating on the soccer field.",
     }
     assert json.loads(demo.read_bytes().splitlines()[0])["messages"][2]["content"][1]["type"] == "image_url"
+
+
+def test_a_record_that_is_too_deep_fails_alone(tmp_path: Path) -> None:
+    good = '{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]}'
+    (tmp_path / "a.jsonl").write_text(good + "\n" + good[:-1] + ', "x": ' + "[" * 3000 + "\n")
+    told = turns("messages", tmp_path)
+    assert told[0] == [{"images": [], "user": "u", "assistant": "a"}]
+    assert [text.partition(" (")[0] for text in told[1:]] == ["failed a.jsonl:2: it is not JSON"]
