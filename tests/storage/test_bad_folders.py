@@ -264,6 +264,18 @@ def test_a_row_that_is_no_conversation_is_named_and_those_before_it_are_read(
         next(rows)
 
 
+def test_a_row_that_is_too_deep_is_told_with_its_place(tmp_path: Path) -> None:
+    deep = '{"a": ' + "[" * 3000
+    text = f'{{"id": "a", "source": "s", "conversations": [], "metadata": {deep}'
+    (tmp_path / "x.jsonl").write_text(text)
+    write_tar(tmp_path / "x.tar", **{"a.json": text.encode()})
+    write_parquet(tmp_path / "x.parquet", {**ROW, "metadata": deep})
+    for name, place in {"x.jsonl": "x.jsonl:1", "x.tar": "x.tar: row 1", "x.parquet": "x.parquet: row 1"}.items():
+        with pytest.raises(DataError) as refusal_:
+            phidata.load(tmp_path / name)[0]
+        assert str(refusal_.value).startswith(f"{tmp_path}/{place}: ")
+
+
 def test_an_image_without_bytes_is_named(tmp_path: Path) -> None:
     turn = {**ROW["conversations"][0], "images": [{"bytes": RED, "path": "a.png"}, {"bytes": None, "path": "b.png"}]}
     path = write_parquet(tmp_path / "x.parquet", ROW, {**ROW, "id": "b", "conversations": [turn]})

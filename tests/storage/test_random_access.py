@@ -7,10 +7,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 import phidata
-from phidata import DataError
 from phidata.storage.random_access import MAX_OPEN, RandomAccessFile
 from phidata.storage.shape import Shape
 
@@ -53,10 +50,3 @@ def test_a_split_of_many_shards_does_not_keep_them_open(tmp_path: Path, sharded:
     assert [data.image_bytes(number) for number in range(100)] == [[RED]] * 100
     assert [row.id for row in data] == [f"row-{number}" for number in range(100)]
     assert num_open() - before <= MAX_OPEN
-
-
-def test_a_row_that_is_too_deep_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"id": "a", "source": "s", "conversations": [], "metadata": {"a": ' + "[" * 3000 + "\n")
-    with pytest.raises(DataError, match=r"a\.jsonl:1: this line is not a conversation \("):
-        phidata.load(path)[0]
