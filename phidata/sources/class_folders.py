@@ -45,7 +45,7 @@ def class_rows(
     """
     templates.check(settings["question"], ("classes",), "--question")
     found = list(class_folders(root, suffixes, kind))
-    labels = sorted({file.label for file in found if not isinstance(file, Skip)})
+    labels = sorted({file.label for file in found if not isinstance(file, Skip) and _is_utf8(file.label)})
     question = templates.fill_in(settings["question"], {"classes": ", ".join(labels)})
     stems = Counter(PurePosixPath(file.file).with_suffix("") for file in found)
     for item in found:
@@ -82,6 +82,11 @@ def class_folders(root: Root, suffixes: Sequence[str], kind: str) -> Iterator[La
             f"{root.name} has {kind} files at different depths, in {places[0]!r} and in {places[-1]!r}; {expected}"
         )
     return _listed(files, suffixes, kind, top, depth=len(top) + (3 if in_splits else 2))
+
+
+def _is_utf8(label: str) -> bool:
+    """Whether a folder's name can stand in a question; rows of one that can not fail by name."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in label)
 
 
 def _listed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -53,12 +54,12 @@ def check(template: str, columns: Sequence[str], option: str) -> None:
 
 
 def as_text(value: Any, column: str) -> str:
-    """A text as it is, a number as it is written in JSON. Raises DataError for anything else."""
+    """A text as it is, a number as it is written in JSON. Raises DataError for anything else, such as NaN."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     raise DataError(f"its {column!r} is {kind_of(value)}, where a text or a number is expected")
 

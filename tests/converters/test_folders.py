@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -118,3 +119,13 @@ def test_ucf101_is_divided_by_the_list_that_is_asked_for(tmp_path: Path) -> None
     assert images("02") == ["train/Run/v_Run_g02_c01.0.jpg", "test/Run/v_Run_g01_c01.0.jpg"]
     with pytest.raises(UsageError, match=r"with 'trainlist03\.txt', 'testlist03\.txt'; it has 'testlist01\.txt'"):
         images("03")
+
+
+def test_a_class_whose_name_is_not_utf8_fails_alone(tmp_path: Path) -> None:
+    write(tmp_path / "rose" / "1.jpg", KITCHEN)
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(KITCHEN)
+    first, second = converted("image-folder", tmp_path)
+    assert first["conversations"][0]["user"] == asked("image", "rose")
+    assert second.endswith("its name is not UTF-8; rename the file")

@@ -200,3 +200,13 @@ def test_rows_on_one_line_are_each_their_own(tmp_path: Path) -> None:
         [{"images": [], "user": "one", "assistant": "1"}],
         [{"images": [], "user": "two", "assistant": "2"}],
     ]
+
+
+def test_a_number_that_is_none_fails_its_row(tmp_path: Path) -> None:
+    table = pa.table({"q": ["1?", "2?", "3?"], "a": [0.5, float("nan"), float("-inf")]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert turns("table", tmp_path, map=("user={q}", "assistant={a}")) == [
+        [{"images": [], "user": "1?", "assistant": "0.5"}],
+        "failed train.parquet:2: its 'a' is the number nan, where a text or a number is expected",
+        "failed train.parquet:3: its 'a' is the number -inf, where a text or a number is expected",
+    ]
