@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import click
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from phidata.diagnostics import Diagnostic, Summary, TokenSummary
 from phidata.diagnostics.catalogue import FLAGS, RULES
 from phidata.diagnostics.render import Renderer
+from phidata.errors import PhidataError
 
 
 class Printer:
@@ -39,6 +41,16 @@ class Printer:
             between = self._render.between if self._num_shown else ""
             click.echo(between + self._render.diagnostic(diagnostic))
             self._num_shown += 1
+
+    @contextmanager
+    def broken_off(self) -> Iterator[None]:
+        """Close what was begun when an error ends the block."""
+        try:
+            yield
+        except PhidataError as error:
+            if self._render.failure:
+                click.echo(self._render.failure(str(error)))
+            raise
 
     def end(self, total: Summary) -> None:
         """Write the sum, and how many findings were not shown."""

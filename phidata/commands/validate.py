@@ -196,9 +196,6 @@ def _check(request: Request, limit: TokenLimit | None) -> int:
     from phidata.validation.token_summary import TokenCounts
 
     total, counts = Summary(), TokenCounts()
-    printer = Printer(
-        renderer(request.format, color=_wants_color()), limit_errors=request.limit_errors, only_count=request.statistics
-    )
     to_accept: list[Diagnostic] = []
     parts = iter_parts(
         request.paths,
@@ -210,8 +207,11 @@ def _check(request: Request, limit: TokenLimit | None) -> int:
         baseline=None if request.write_baseline else request.baseline,
         trainer=request.trainer,
         tokens=limit,
+    )  # what can not be checked at all is told here, before anything is written
+    printer = Printer(
+        renderer(request.format, color=_wants_color()), limit_errors=request.limit_errors, only_count=request.statistics
     )
-    with RowCounter() as counter:
+    with printer.broken_off(), RowCounter() as counter:
         for part in parts:
             if request.write_baseline:
                 to_accept += part.diagnostics
@@ -223,7 +223,8 @@ def _check(request: Request, limit: TokenLimit | None) -> int:
             counts.add(part.tokens)
             counter.count(part.rows)
     if request.write_baseline and request.baseline is not None:
-        num_accepted = write_baseline(request.baseline, to_accept)
+        with printer.broken_off():
+            num_accepted = write_baseline(request.baseline, to_accept)
         click.echo(f"{request.baseline} accepts {num_accepted:,} findings from now on", err=True)
     printer.end(total)
     if request.statistics:

@@ -27,7 +27,7 @@ BYTE_ORDER_MARK = Rule(
     ),
     remedy="save the file as UTF-8 without a byte order mark",
     fixable="safe",
-    repair=("the three bytes are deleted"),
+    repair="the three bytes are deleted, also where they stand several times",
 )
 INVALID_UTF8 = Rule(
     code="PHI003",

@@ -11,7 +11,7 @@ import click
 from phidata.diagnostics.catalogue import RULES
 from phidata.diagnostics.excerpt import display_width, printable
 from phidata.diagnostics.record import Diagnostic, Summary
-from phidata.diagnostics.sarif import SARIF_END, sarif_begin, sarif_result
+from phidata.diagnostics.sarif import SARIF_END, sarif_begin, sarif_failure, sarif_result
 
 Format = Literal["text", "json", "github", "sarif"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -19,19 +19,22 @@ COLORS = {"error": "red", "warning": "yellow"}
 
 
 class Renderer(NamedTuple):
-    """How one format writes a finding, and the sum at the end; what it begins with, and puts between findings."""
+    """How one format writes a finding, and the sum at the end; what it begins with, and puts between findings, and what
+    it has in place of the sum when a check breaks off for a reason."""
 
     diagnostic: Callable[[Diagnostic], str]
     summary: Callable[[Summary], str]
     begin: str = ""
     between: str = ""
+    failure: Callable[[str], str] | None = None
 
 
 def renderer(format: Format, *, color: bool = False) -> Renderer:
     """The functions of one format. Text is coloured for a terminal when `color` is set."""
     style = click.style if color else _plain
     if format == "sarif":
-        return Renderer(_written(sarif_result), lambda _: SARIF_END, begin=sarif_begin(), between=",")
+        begin = sarif_begin()
+        return Renderer(_written(sarif_result), lambda _: SARIF_END, begin=begin, between=",", failure=sarif_failure)
     if format == "json":
         return Renderer(_written(_json_diagnostic), _json_summary)
     if format == "github":

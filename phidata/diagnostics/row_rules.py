@@ -16,7 +16,8 @@ WRONG_TYPE = Rule(
     example='{"id": 17, "source": "s", "conversations": […]}',
     fixable="safe",
     repair=(
-        "by --fix an `id` that is a whole number becomes the same digits as a string, unless another row has that id; "
+        "by --fix an `id` that is a whole number becomes the same digits as a string, unless another row has that id "
+        "that is not a copy of it; "
         "by --unsafe-fixes a number in place of another string is put in quotes, a single string or turn becomes a "
         "list of one, and null in place of `images` becomes an empty list"
     ),

@@ -14,6 +14,8 @@ from phidata.diagnostics.rule import Rule
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 SARIF_END = "]}]}"
 
+_FAILED = {"executionSuccessful": False}
+
 _NUMBERS = {code: number for number, code in enumerate(RULES)}
 
 
@@ -25,6 +27,12 @@ def sarif_begin() -> str:
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints"}
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, ensure_ascii=False)[:-3] + ', "results": ['
+
+
+def sarif_failure(message: str) -> str:
+    """What closes a log whose check could not go to its end, and says why."""
+    notes = [{"level": "error", "message": {"text": message}}]
+    return f'], "invocations": [{json.dumps(_FAILED | {"toolExecutionNotifications": notes}, ensure_ascii=False)}]}}]}}'
 
 
 def sarif_result(found: Diagnostic) -> str:

@@ -3,74 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from phidata.diagnostics import line_rules, row_rules
+from phidata.errors import DataError
 from phidata.repair.diff import Diff
 from phidata.repair.line import LineRepair, RepairedLine
 from phidata.repair.outcome import RepairedFile
 from phidata.storage.unnamed import UnnamedFile
 from phidata.validation.accept import accept
+from phidata.validation.id_census import IdCensus, RowIds, written_id
 from phidata.validation.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
-from phidata.validation.row import find_row
 from phidata.validation.selection import Selection
-
-
-class _Ids(msgspec.Struct):
-    id: str | int | None = None
-
-
-_read_id = msgspec.json.Decoder(_Ids).decode
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowIds:
-    """What has to be known of all rows before one is changed: the ids that whole numbers may not become, and the hashes
-    of ids that stand more than once."""
-
-    taken: frozenset[str]
-    repeated: frozenset[int]
-
-
-class IdCensus:
-    """Looks at every id of a data set, eight bytes each."""
-
-    def __init__(self) -> None:
-        self._hashes = array("q")
-        self._numbers: Counter[str] = Counter()
-
-    def add(self, lines: Iterable[bytes]) -> None:
-        """Take in the ids of lines as they will be, whole numbers still as numbers."""
-        for line in lines:
-            match _id_of(line):
-                case str() as text:
-                    self._hashes.append(hash(text))
-                case int() as number:
-                    self._numbers[str(number)] += 1
-
-    def result(self) -> RowIds:
-        """The sums, when all rows were taken in."""
-        import numpy as np  # takes longer to import than most files take to repair
-
-        ordered = np.sort(np.frombuffer(self._hashes, dtype=np.int64)) if self._hashes else np.zeros(0, np.int64)
-        repeated = frozenset(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-        number_hashes = np.array([hash(text) for text in self._numbers], np.int64)
-        is_taken = dict(zip(self._numbers, np.isin(number_hashes, ordered).tolist(), strict=True))
-        taken = frozenset(text for text, count in self._numbers.items() if count > 1 or is_taken[text])
-        return RowIds(taken=taken, repeated=repeated)
-
-
-def whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file with their newlines, the byte order mark left out."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file):
-            yield line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
 
 
 class FileRepair:
@@ -86,11 +32,11 @@ class FileRepair:
         self._num_rows = self._num_copies = self._num_added = 0
         self._paths_changed = False
         self._new: UnnamedFile | None = None
+        self._refused: OSError | None = None
 
     def run(self, diff: Diff | None, *, write: bool) -> RepairedFile | None:
         """Repair line by line; None when nothing changes. With `write` the new file lies beside the old one."""
-        target = self._path.resolve()
-        self._new = UnnamedFile(target.parent) if write else None
+        self._new = self._open() if write else None
         before = hashlib.sha256()
         try:
             for old, new in self._pairs():
@@ -107,6 +53,11 @@ class FileRepair:
         if not self._changes:
             self.discard()
             return None
+        if self._refused is not None:
+            raise DataError(
+                f"{self._path} can not be repaired: no file can be written in its folder ({self._refused.strerror}); "
+                "change the permissions, or repair a copy"
+            ) from self._refused
         return RepairedFile(
             path=str(self._path),
             changes=dict(self._changes),
@@ -136,20 +87,38 @@ class FileRepair:
         if self._new is not None:
             self._new.discard()
 
+    def _open(self) -> UnnamedFile | None:
+        """The new file; None in a folder that takes none, which matters only when something changes."""
+        try:
+            return UnnamedFile(self._path.resolve().parent)
+        except OSError as error:
+            self._refused = error
+            return None
+
     def _pairs(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Each line of the file as it is, and the lines that it becomes."""
+        at_start = True
         with self._path.open("rb") as file:
-            for number, old in enumerate(file):
-                line = old
+            for old in file:
                 self._num_rows += not is_blank(old)
-                if number == 0 and old.startswith(BYTE_ORDER_MARK) and line_rules.BYTE_ORDER_MARK.code in self._wanted:
-                    line = old.removeprefix(BYTE_ORDER_MARK)
-                    self._changes[line_rules.BYTE_ORDER_MARK.code] += 1
-                yield old, self._become(line)
+                new = self._first(old) if at_start else self._become(old)
+                at_start &= not new
+                yield old, new
+
+    def _first(self, old: bytes) -> list[bytes]:
+        """What a line becomes with which the new file begins."""
+        line = without_marks(old)
+        if line == old:
+            return self._become(old)
+        if line_rules.BYTE_ORDER_MARK.code not in self._wanted:
+            first, *more = [line] if is_blank(line) else self._become(line)
+            return [old[: len(old) - len(line)] + first, *more]
+        self._changes[line_rules.BYTE_ORDER_MARK.code] += 1
+        return self._become(line)
 
     def _become(self, line: bytes) -> list[bytes]:
         body, newline = (line[:-1], b"\n") if line.endswith(b"\n") else (line, b"")
-        if len(body) > MAX_LINE_BYTES or body.startswith(BYTE_ORDER_MARK):
+        if len(body) > MAX_LINE_BYTES:
             return [line]
         done = self._line_repair.repair(body, ended=bool(newline))
         self._changes.update(done.changes)
@@ -162,8 +131,8 @@ class FileRepair:
         """Whether an earlier line of the file is the same, byte for byte."""
         if not self._ids.repeated or row_rules.DUPLICATE_ID.code not in self._wanted:
             return False
-        id_ = _id_of(line)
-        if not isinstance(id_, str) or hash(id_) not in self._ids.repeated:
+        id_ = written_id(line)
+        if id_ is None or id_.is_number or hash(id_.text) not in self._ids.repeated:
             return False
         digest = hashlib.sha256(line.rstrip(b"\r")).digest()
         if digest not in self._copies:
@@ -180,17 +149,22 @@ def is_blank(line: bytes) -> bool:
 
 
 def take_census(path: Path, line_repair: LineRepair, census: IdCensus) -> None:
-    """Let the census see the lines of a file as they will be when they are repaired."""
-    for line in whole_lines(path):
-        body = line.removesuffix(b"\n")
-        if len(body) > MAX_LINE_BYTES:
-            continue
-        done = RepairedLine(lines=[body]) if accept([body]) else line_repair.repair(body, ended=line.endswith(b"\n"))
-        census.add(done.lines)
+    """Let the census see the lines of a file as they will be when they are repaired, whole numbers still as numbers."""
+    at_start = True
+    with path.open("rb") as file:
+        for line in file:
+            body = (without_marks(line) if at_start else line).removesuffix(b"\n")
+            if len(body) > MAX_LINE_BYTES:
+                at_start = False
+                continue
+            clean = accept([body])
+            done = RepairedLine(lines=[body]) if clean else line_repair.repair(body, ended=line.endswith(b"\n"))
+            at_start &= not done.lines
+            census.add(done.lines, str(path))
 
 
-def _id_of(line: bytes) -> str | int | None:
-    try:
-        return _read_id(line).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return find_row(line, path="", number=1).id
+def without_marks(line: bytes) -> bytes:
+    """A line without the byte order marks that it begins with: files that were put together have several."""
+    while line.startswith(BYTE_ORDER_MARK):
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    return line

@@ -45,8 +45,8 @@ class LineRepair:
     def repair(self, line: bytes, *, ended: bool) -> RepairedLine:
         """Repair one line, given without its newline."""
         changes: Counter[str] = Counter()
-        if line.endswith(b"\r") and not self._wanted.select:
-            line = line.removesuffix(b"\r")
+        if ended and line.endswith(b"\r") and not self._wanted.select:
+            line = line.rstrip(b"\r")
             changes[CRLF] += 1
         paths_changed = False
         for _ in range(MAX_ROUNDS):
@@ -63,6 +63,8 @@ class LineRepair:
             end = line[len(line.rstrip(b"\r")) :]  # where it is not wanted that line ends change
             line = _applied(row.text, [edit for _, edit in edits]).encode("utf-8", "surrogateescape") + end
             if b"\n" in line:
+                if "\r" in row.text and not self._wanted.select:
+                    line = line.rstrip(b"\r")  # the last row ended as the others did
                 return self._several(line.split(b"\n"), changes, paths_changed, ended=ended)
         return RepairedLine(lines=[line], changes=changes, paths_changed=paths_changed)
 

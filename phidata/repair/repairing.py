@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from phidata.diagnostics import row_rules
 from phidata.errors import UsageError
 from phidata.repair.diff import Diff
-from phidata.repair.file import FileRepair, IdCensus, RowIds, take_census
+from phidata.repair.file import FileRepair, take_census
 from phidata.repair.line import LineRepair
 from phidata.repair.outcome import Repaired, RepairedFile
 from phidata.repair.record import plan_records
+from phidata.validation.id_census import IdCensus, RowIds
 from phidata.validation.images import FileImages
 from phidata.validation.inputs import MEDIA, DataFile, DataSet, Media, find_data
 from phidata.validation.seen import local_slots
 from phidata.validation.selection import Selection, select_codes
-from phidata.validation.whole import not_json_lines
+from phidata.validation.whole import holds_rows, not_json_lines
 
 
 def fix(
@@ -71,6 +73,8 @@ class _SetRepair:
                 self.remarks.append(f"{file.path} is a shard, which is not repaired in place; make it again")
             elif not_json_lines(file.path):
                 self.remarks.append(f"{file.path} is not a file of JSON lines, and is not repaired")
+            elif not holds_rows(file.path):
+                self.remarks.append(f"{file.path} is not repaired: too few of its lines are JSON objects")
             else:
                 self._files.append(file)
 
@@ -78,7 +82,7 @@ class _SetRepair:
         census = IdCensus()
         for file in self._files:
             take_census(Path(file.path), self._line_repair(file, None), census)
-        ids = census.result()
+        ids = census.result(copies_go=row_rules.DUPLICATE_ID.code in self._wanted)
         ready: list[tuple[FileRepair, RepairedFile]] = []
         try:
             for file in self._files:

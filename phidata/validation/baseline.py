@@ -62,14 +62,22 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def write_baseline(path: Path, found: Iterable[Diagnostic]) -> int:
-    """Accept these findings from now on; returns how many they are. One entry a line, in order, for small diffs."""
+    """Accept these findings from now on; returns how many they are. One entry a line, in order, for small diffs.
+
+    Raises UsageError when the file can not be written.
+    """
     counts = Counter((_file(finding, path.parent), finding.code, finding.fingerprint) for finding in found)
     lines = [
         msgspec.json.encode(Known(file=file, code=code, fingerprint=fingerprint, count=count))
         for (file, code, fingerprint), count in sorted(counts.items())
     ]
-    with new_file(path) as file:
-        file.write(b'{"version": %d, "findings": [\n' % VERSION + b",\n".join(lines) + b"\n]}\n")
+    try:
+        with new_file(path) as file:
+            file.write(b'{"version": %d, "findings": [\n' % VERSION + b",\n".join(lines) + b"\n]}\n")
+    except OSError as error:
+        raise UsageError(
+            f"the baseline {path} can not be written ({error.strerror}); name a file where one can be"
+        ) from error
     return counts.total()
 
 

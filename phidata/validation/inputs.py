@@ -11,10 +11,17 @@ from typing import Literal, get_args
 import msgspec
 
 from phidata.errors import DataError, UsageError
-from phidata.storage.folder import IMAGES, MANIFEST, open_folder
+from phidata.storage.folder import CARD, FAILURES, IMAGES, MANIFEST, open_folder
+from phidata.storage.ledger import LEDGER
 from phidata.storage.shape import SUFFIXES
 
 Media = Literal["none", "exists", "header", "decode"]
+_RECORDS = {
+    CARD: "the card",
+    MANIFEST: "the manifest",
+    LEDGER: "the ledger",
+    FAILURES: "the list of failed rows",
+}  # what lies in a data folder beside its data
 MEDIA: tuple[Media, ...] = get_args(Media)
 
 
@@ -84,6 +91,10 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = [file for split in open_folder(path).files.values() for file in split]
     elif path.is_file():
+        if path.name in _RECORDS and (path.parent / MANIFEST).is_file():
+            raise UsageError(
+                f"{path} is {_RECORDS[path.name]} of a data folder, not rows; give {path.parent} or its data"
+            )
         files = [path]
     elif path.exists():
         raise UsageError(f"{path} is not a regular file; write its rows to a jsonl file first")

@@ -115,7 +115,7 @@ def iter_parts(
     named = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if not named:
         raise UsageError("no path to check; give a jsonl file or a data folder")
-    parts = run_checks(find_data(named, images), checks, jobs=jobs)
+    parts = run_checks(find_data(named, images), checks, wanted, jobs=jobs)
     return (_kept(part, wanted, known) for part in parts)
 
 

@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec.structs import replace
 
+from phidata.diagnostics import Diagnostic
 from phidata.errors import DataError
 from phidata.validation.checks import Checks
+from phidata.validation.id_census import NumberIds
 from phidata.validation.ids import IdIndex
 from phidata.validation.inputs import DataFile, DataSet
 from phidata.validation.lines import line_ranges
 from phidata.validation.part import RANGE_BYTES, Part
+from phidata.validation.selection import Selection
 from phidata.validation.shards import open_shard, unreadable_shard
-from phidata.validation.whole import not_json_lines, row_count_diagnostics
+from phidata.validation.whole import holds_rows, not_json_lines, row_count_diagnostics
 from phidata.validation.workers import CheckTasks, task_checks
 
 
-def run_checks(data_sets: list[DataSet], checks: Checks, *, jobs: int) -> Iterator[Part]:
+def run_checks(data_sets: list[DataSet], checks: Checks, wanted: Selection, *, jobs: int) -> Iterator[Part]:
     """The parts of all files in order, with line numbers that count from the start of each file.
 
-    The rows of a data set whose ids stand twice come as a part of their own, behind its last file.
+    Findings say what a repair of the `wanted` ones would do. The rows of a data set whose ids stand twice come as a
+    part of their own, behind its last file.
     """
     range_bytes = RANGE_BYTES[checks.media]
     with task_checks(checks, _useful_jobs(data_sets, jobs, range_bytes)) as check:
         for data_set in data_sets:
-            ids = IdIndex(range_bytes)
+            ids, numbers = IdIndex(range_bytes), NumberIds(data_set, wanted)
+            others = {file.path for file in data_set.files if not (file.is_shard or holds_rows(file.path))}
             for file in data_set.files:
-                yield from (_shard_parts if file.is_shard else _file_parts)(file, ids, range_bytes, check)
+                if file.is_shard:
+                    yield from _shard_parts(file, ids, check)
+                    continue
+                for part in _file_parts(file, ids, range_bytes, check):
+                    part.diagnostics = [_of_file(found, others) for found in numbers.settled(part.diagnostics)]
+                    yield part
             for duplicate in ids.duplicates():
-                yield Part(diagnostics=[duplicate])
+                yield Part(diagnostics=[_of_file(duplicate, others)])
 
 
-def _shard_parts(file: DataFile, ids: IdIndex, range_bytes: int, check: CheckTasks) -> Iterator[Part]:  # noqa: ARG001
+def _of_file(found: Diagnostic, others: Collection[str]) -> Diagnostic:
+    """A finding, without a repair in one of the `others`, the files that are not repaired."""
+    return replace(found, fix=None) if found.fix and found.path in others else found
+
+
+def _shard_parts(file: DataFile, ids: IdIndex, check: CheckTasks) -> Iterator[Part]:
     try:
         ranges = list(open_shard(file.path).ranges())
     except DataError as error:

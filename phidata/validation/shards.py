@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from phidata.validation.tar_shard import TarShard
 
 
+_ARROW_FILE = b"ARROW1"
+_AS_STREAM = "write it anew with pyarrow.ipc.new_stream"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowRange:
     """The rows `start` … `end - 1` of a shard, counted from 0."""
@@ -54,6 +58,10 @@ def open_shard(path: str) -> TarShard | ColumnShard:
 
     Raises DataError when it is damaged or holds no conversations.
     """
+    if path.endswith(".arrow"):
+        with open(path, "rb") as file:  # noqa: PTH123
+            if file.read(len(_ARROW_FILE)) == _ARROW_FILE:
+                raise DataError(f"{path} is an Arrow IPC file, and a shard is an Arrow IPC stream; {_AS_STREAM}")
     status = Path(path).stat()
     return _opened(path, status.st_mtime_ns, status.st_size)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from phidata.diagnostics import Diagnostic, Rule, line_rules
 from phidata.validation.inputs import DataFile
 from phidata.validation.lines import BYTE_ORDER_MARK
 from phidata.validation.row import line_diagnostic
 
 _HEAD_BYTES = 1 << 16
+_OBJECT = re.compile(rb"(\xef\xbb\xbf)*[ \t]*\{\s*[\"}]")
 _SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip",
     b"PK\x03\x04": "a zip archive",
@@ -38,6 +41,19 @@ def not_json_lines(path: str) -> Diagnostic | None:
         return None
     first = head.split(b"\n", 1)[0]
     return line_diagnostic(first, line_rules.NOT_JSON_LINES, f"this file is {kind}", path=path, number=1)
+
+
+def holds_rows(path: str) -> bool:
+    """Whether a third of the first lines of a file begin as JSON objects do, blank lines aside. Another file is of a
+    kind of its own, and what would be a repair of rows could spoil it."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        head = file.read(_HEAD_BYTES)
+        lines = head.split(b"\n")
+        if len(lines) > 1 and file.read(1):
+            lines.pop()  # cut off
+    filled = [line for line in lines if line.strip()]
+    num_objects = sum(_OBJECT.match(line) is not None for line in filled)
+    return num_objects > 0 and 3 * num_objects >= len(filled)
 
 
 def row_count_diagnostics(file: DataFile, num_lines: int, num_rows: int) -> list[Diagnostic]:

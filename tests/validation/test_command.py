@@ -173,6 +173,25 @@ def test_a_worker_that_dies_is_an_error_of_one_sentence(
     assert capsys.readouterr().err == "error: a checking process died, killed by SIGKILL; use fewer jobs\n"
 
 
+def test_a_log_is_not_begun_where_nothing_can_be_checked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(file), "--format", "sarif"]) == 2
+    sentence = f"error: no file or folder {file}; give a jsonl file or a data folder\n"
+    assert capsys.readouterr() == ("", sentence)
+
+
+def test_a_log_that_an_error_ends_is_closed(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("phidata.workers.PROGRAM", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    file.write_text(GOOD % "a" * 4000)
+    assert main(["validate", "rows.jsonl", "--jobs", "2", "--format", "sarif"]) == 1
+    [run] = json.loads(capsys.readouterr().out)["runs"]
+    message = {"text": "a checking process died, killed by SIGKILL; use fewer jobs"}
+    notes = [{"level": "error", "message": message}]
+    assert run["results"] == []
+    assert run["invocations"] == [{"executionSuccessful": False, "toolExecutionNotifications": notes}]
+
+
 def test_explain_tells_the_long_text(capsys: pytest.CaptureFixture[str]) -> None:
     for code in ("PHI012", "phi012", "duplicate-key"):
         assert main(["explain", code]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 import phidata
-from phidata import Conversation, DataError, Turn
+from phidata import Conversation, DataError, Turn, UsageError
 from phidata.cli import main
 from phidata.repair.diff import Diff
 from phidata.storage.ledger import LedgerLine, read_ledger, write_ledger
@@ -61,6 +62,10 @@ SAFE = [
     (ROW % ('"a"', '"dog.JPG"'), ROW % ('"a"', '"Dog.jpg"')),
     (f"{GOOD}\n{GOOD}\n{GOOD}\n" % ("a", "b", "a"), f"{GOOD}\n{GOOD}\n" % ("a", "b")),
     (f"{GOOD}\n{GOOD}\r" % ("a", "a"), f"{GOOD}\n" % "a"),
+    (b"\xef\xbb\xbf\xef\xbb\xbf{}\n", b"{}\n"),
+    (b"\n\xef\xbb\xbf\r\n\xef\xbb\xbf{}\r\r\n", b"{}\n"),
+    (f"{ROW}\n{ROW}\n" % ("0", "", "-0", ""), f"{ROW}\n{ROW}\n" % ('"0"', "", '"-0"', "")),
+    (f"{ROW}\n{ROW}\r\n{ROW}\n" % ("5", "", "5", "", "6", ""), f"{GOOD}\n{GOOD}\n" % ("5", "6")),
 ]
 
 
@@ -77,15 +82,22 @@ def test_what_is_safe_is_repaired(file: Path, before: str | bytes, after: str | 
         ROW % ("1.0", ""),
         ROW % ("true", ""),
         f"{ROW}\n{GOOD}\n" % ("17", "", "17"),  # two rows would have one id
-        f"{ROW}\n{ROW}\n" % ("17", "", "17", ""),
+        f"{ROW}\n{ROW} \n" % ("17", "", "17", ""),
         f"{GOOD}\n{GOOD} \n" % ("a", "a"),  # the same to a reader, and not byte for byte
         ROW.replace('"u"', r'"<|end|>\\u0000"') % ('"a"', ""),
         '{"id": "a", "id": "a"}',
         '{"id": "a",}',
         '{"id": ',
         b"\xff\n",
+        f"{ROW}\n{ROW} \n" % (f"{10**30}", "", f"{10**30}", ""),
+        (f"{ROW}\n{ROW} \n" % ("5", "", "5", "")).replace(', "source"', ', "x": NaN, "source"'),
+        f"{GOOD}\r{GOOD}\r" % ("a", "b"),  # line ends are all CR
+        b"{}\r\r",
         b"\0\0\0",
         "[\n",
+        "\n\n",
+        '# T\n\ntext {"a":1}\r\n\r\nx,\n',
+        '# T\r\n\r\n```\r\n{"a": 1}\r\n```\r\n\r\nx\r\n',
     ],
 )
 def test_what_is_not_certain_is_left_alone(file: Path, content: str | bytes) -> None:
@@ -118,6 +130,9 @@ TURN = '{"id": "a", "source": "s", "conversations": [%s]}'
         (TURN % '{"images": [], "answers": ["", "x", ""]}', TURN % '{"images": [], "answers": ["x"]}'),
         (TURN % r'{"images": [], "user": "a\u0000b\u0000"}', TURN % '{"images": [], "user": "ab"}'),
         (TURN.replace("[%s]", '{"images":[]}'), TURN % '{"images":[]}'),
+        ('{"id": "a"}\r{"id": "b"}\r', '{"id": "a"}\n{"id": "b"}'),
+        ('{"id": 1.5}\n{"id": 1.5}\n', '{"id": "1.5"}\n'),
+        ('{"id": 1.5}\n{"id": "1.5"}\n', '{"id": 1.5}\n{"id": "1.5"}\n'),
     ],
 )  # fmt: skip
 def test_what_is_mechanical_is_repaired_when_it_is_asked_for(file: Path, before: str, after: str) -> None:
@@ -132,6 +147,39 @@ def test_an_absolute_path_below_the_image_folder_becomes_relative(file: Path) ->
     assert fixed(file, elsewhere, unsafe=True).decode() == elsewhere
 
 
+@pytest.mark.parametrize(
+    ("content", "safe"),
+    [
+        (f"{ROW}\n{GOOD}\n" % ("5", "", "5"), 0),
+        (f"{ROW}\n{ROW} \n" % ("5", "", "5", ""), 0),
+        (f"{ROW}\n{ROW}\n" % ("5", "", "5", ""), 2),
+        (f"{ROW}\n{GOOD}\n" % ("5", "", "6"), 1),
+        ("# T\n\ntext\n", 0),
+    ],
+)
+def test_only_what_would_be_repaired_is_counted(file: Path, content: str, safe: int) -> None:
+    file.write_text(content)
+    report = phidata.validate(file)
+    assert report.fixable == safe
+    helps = {found.help for found in report.diagnostics if found.pointer == "/id" and found.code == "PHI101"}
+    taken = "another row has the id '5' too; give each row an id of its own, in double quotes"
+    assert helps == ({"put it in double quotes"} if safe else {taken} if "id" in content else set())
+    phidata.fix(file)
+    assert phidata.validate(file).fixable == 0
+
+
+def test_copies_with_a_number_stay_where_no_copy_is_to_be_deleted(file: Path) -> None:
+    content = f"{ROW}\n{ROW}\n" % ("5", "", "5", "")
+    assert fixed(file, content, ignore="PHI201").decode() == content
+    assert phidata.validate(file, ignore="PHI201").fixable == 0
+
+
+def test_a_file_that_is_none_of_rows_is_left_alone_and_says_so(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_bytes(b'# T\n\ntext {"a":1}\r\n\r\nx,\n')
+    assert phidata.fix(notes).remarks == (f"{notes} is not repaired: too few of its lines are JSON objects",)
+
+
 def test_letter_case_is_left_alone_where_two_files_can_be_meant(file: Path) -> None:
     (file.parent / "images" / "DOG.jpg").write_bytes(b"x")
     row = ROW % ('"a"', '"dog.jpg"')
@@ -141,7 +189,7 @@ def test_letter_case_is_left_alone_where_two_files_can_be_meant(file: Path) -> N
 def test_codes_choose_what_is_repaired(file: Path) -> None:
     content = b"\xef\xbb\xbf{}\r\n\r\n"
     assert fixed(file, content, select="PHI005") == b"\xef\xbb\xbf{}\r\n"
-    assert fixed(file, content, ignore="PHI002") == b"\xef\xbb\xbf{}\r\n"
+    assert fixed(file, content, ignore="PHI002") == b"\xef\xbb\xbf{}\n"
 
 
 @settings(max_examples=150, deadline=None)
@@ -247,6 +295,24 @@ def test_a_file_that_can_not_be_repaired_whole_stays_as_it_is(tmp_path: Path, mo
         ("set_train.jsonl", "\n{}\n"),
         ("set_val.jsonl", "\n{}\n"),
     ]
+
+
+def test_a_folder_that_takes_no_file_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
+    bad.write_text("\n{}\n")
+    good.write_text("{}\n")
+    monkeypatch.setattr("phidata.repair.file.UnnamedFile", refused)
+    sentence = (
+        f"{bad} can not be repaired: no file can be written in its folder (Permission denied); "
+        "change the permissions, or repair a copy"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        phidata.fix(bad)
+    assert phidata.fix(good).files == ()
+
+
+def refused(*_: object) -> None:
+    raise PermissionError(13, "Permission denied", ".0000000001.tmp")
 
 
 def failing_write(*_: object) -> None:
@@ -459,6 +525,17 @@ def test_a_jsonl_file_beside_shards_is_repaired_and_the_manifest_says_nothing(tm
     assert phidata.fix(path).remarks == (said,)
     assert b"train/A.jpg" in path.read_bytes()
     assert read_manifest(tmp_path / "out") == manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("README.md", "card"), ("manifest.json", "manifest"), ("ledger.jsonl", "ledger")]
+)
+def test_what_lies_beside_the_data_is_refused(folder: Callable[[], Path], name: str, what: str) -> None:
+    root = folder()
+    sentence = f"{root / name} is the {what} of a data folder, not rows; give {root} or its data"
+    for check in (phidata.validate, phidata.fix):
+        with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+            check(root / name)
 
 
 def test_shards_are_not_repaired_and_say_so(tmp_path: Path) -> None:

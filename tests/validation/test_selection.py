@@ -170,3 +170,11 @@ def test_options_that_contradict_each_other_are_refused(
     Path("rows.jsonl").write_text(GOOD % "a")
     assert main(["validate", "rows.jsonl", *arguments]) == 2
     assert capsys.readouterr() == ("", f"error: {sentence}\n")
+
+
+def test_a_baseline_that_can_not_be_written_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.jsonl").write_text(BLANK % "a")
+    Path("known.json").mkdir()
+    assert main(["validate", "rows.jsonl", "--baseline", "known.json", "--write-baseline", "--media", "none"]) == 2
+    sentence = "error: the baseline known.json can not be written (Is a directory); name a file where one can be\n"
+    assert capsys.readouterr().err == sentence

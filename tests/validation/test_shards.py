@@ -280,3 +280,14 @@ def test_ordinary_rows_are_told_clean_by_their_columns(several: list[str], names
     clean = accept(columns.lines([0])) is not None
     unusual = any("<|" in text or not text.isprintable() for text in several) or any(":" in name for name in names)
     assert columns.suspects().tolist() == [not clean] or unusual
+
+
+def test_an_arrow_file_is_told_from_a_stream(tmp_path: Path) -> None:
+    path = tmp_path / "rows.arrow"
+    with pa.ipc.new_file(str(path), SCHEMA) as writer:
+        writer.write_table(SCHEMA.empty_table())
+    [found] = phidata.validate(path).diagnostics
+    assert (found.code, found.message) == (
+        "PHI017",
+        "this file is an Arrow IPC file, and a shard is an Arrow IPC stream; write it anew with pyarrow.ipc.new_stream",
+    )
