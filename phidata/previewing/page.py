@@ -19,6 +19,7 @@ from phidata.errors import DataError, UsageError
 from phidata.previewing.blocks import BLOCK_ROWS, BlockMaker
 from phidata.previewing.choice import Place, check_codes
 from phidata.previewing.document import Document
+from phidata.previewing.place import check_place, remove_unfinished
 from phidata.previewing.shown import ShownData
 from phidata.previewing.thumbnails import choose_sides
 from phidata.statistics import RowTokens
@@ -71,16 +72,16 @@ def preview(
     All rows are on it, or `sample` of them drawn with `seed`; unasked never more than 10 000. `only` keeps the rows
     with a finding of these codes, or of codes that begin so. `media` says how closely images are checked. Images that
     lie below the page's folder are linked for their full size; of others the page carries a larger copy, as far as
-    its size allows. A file of that name is replaced when the page is whole.
+    its size allows. A page of that name is replaced when the new one is whole; no other file is.
 
-    Raises UsageError for a path without data, an unknown split or code, and when there is no row to show.
+    Raises UsageError for a path without data, an unknown split or code, when there is no row to show, and when the page
+    can not be written there.
     """
     if media not in get_args(Media):
         raise UsageError(f"media is {media!r}; it can be {', '.join(map(repr, get_args(Media)))}")
     if sample is not None and sample < 1:
         raise UsageError(f"the sample is {sample} rows; it has to be 1 or more")
-    if Path(out).is_dir():
-        raise UsageError(f"{out} is a folder; name the HTML file to write")
+    check_place(Path(out))
     codes = check_codes(only)
     data = ShownData(Path(path), split=split, images=images, media=media)
     places, num_candidates = data.choose(sample, seed, codes)
@@ -107,6 +108,7 @@ def _write(
         exact_tokens=tokens.exact,
         images=link,
     )
+    remove_unfinished(out)
     with (
         new_file(out) as file,
         ThreadPoolExecutor(os.cpu_count()) as executor,

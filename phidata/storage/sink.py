@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_TEMPORARY = re.compile(r"\.\d+\.tmp")
+_TEMPORARY = re.compile(r"\.(\d+)\.tmp")
 
 
 class HashedFile:
@@ -65,3 +65,20 @@ def remove_temporaries(folder: Path, *, below: bool = True) -> None:
                 Path(root, name).unlink(missing_ok=True)
         if not below:
             return
+
+
+def stale_temporaries(folder: Path) -> Iterator[Path]:
+    """What writers in a folder have left of whom no process is there any more; nothing when there is no folder."""
+    for path in folder.glob(".*.tmp"):
+        if (named := _TEMPORARY.fullmatch(path.name)) and not _is_running(int(named[1])):
+            yield path
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True

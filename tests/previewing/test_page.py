@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -16,6 +18,7 @@ from PIL import Image
 
 import phidata
 from phidata.cli import main
+from phidata.errors import UsageError
 from phidata.previewing import choice
 from phidata.previewing.choice import Place, draw, places_of
 from phidata.previewing.thumbnails import choose_sides
@@ -257,3 +260,45 @@ def test_a_damaged_image_is_a_reason_not_an_error(tmp_path: Path) -> None:
     assert "truncated" in cut["problem"]
     assert "not an image" in text["problem"]
     assert (sound["width"], sound["picture"]) == (64, 0)
+
+
+def test_no_file_but_a_page_is_replaced(odd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "train.jsonl"
+    out.write_text('{"id": "1"}\n')
+    assert main(["preview", str(odd), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {out} exists and is no page of `phidata preview`; name another file to write\n"
+    )
+    assert out.read_text() == '{"id": "1"}\n'
+    out.write_text("")
+    first = phidata.preview(odd, out).bytes
+    assert phidata.preview(odd, out).bytes == first
+
+
+def test_a_place_that_is_none_is_told_before_the_work(tmp_path: Path) -> None:
+    for out, message in [
+        (Path("/dev/null"), "/dev/null exists and is no page of `phidata preview`; name another file to write"),
+        (Path("/dev/null/x"), "/dev/null/x can not be written (Not a directory); name another file to write"),
+        (
+            tmp_path / ("x" * 300),
+            f"{tmp_path}/{'x' * 300} can not be written (File name too long); name another file to write",
+        ),
+    ]:
+        with pytest.raises(UsageError) as told:
+            phidata.preview(tmp_path / "missing", out)
+        assert str(told.value) == message
+
+
+def test_what_killed_writers_left_beside_a_page_is_removed(odd: Path, tmp_path: Path) -> None:
+    page = phidata.preview(odd, tmp_path / "page.html").path
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    running = os.getppid()
+    begun = page.read_bytes()[:5000]
+    (tmp_path / f".{gone.pid}.tmp").write_bytes(begun)
+    (tmp_path / f".{running}.tmp").write_bytes(begun)
+    (tmp_path / ".99999999999999999999.tmp").write_text("no page")
+    phidata.preview(odd, page)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f".{running}.tmp", ".99999999999999999999.tmp", "page.html"]
+    )
