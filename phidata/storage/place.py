@@ -1,7 +1,8 @@
-"""The place of a new folder: made beside it by one process alone, taken when all of it is there."""
+"""The place of a new folder: made by one process alone, beside it or in it, taken when all of it is there."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -9,12 +10,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
+from phidata.storage.folder import MANIFEST
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_INSIDE = ".unfinished"
 
 
 def check_place(out: Path, *, read: Iterable[Path] = ()) -> None:
-    """Raise UsageError when a new folder can not be `out`: it holds anything, or one of it and the folders that are
-    read lies in the other."""
+    """Raise UsageError when a new folder can not be `out`: it holds anything but what a killed process has left there,
+    or one of it and the folders that are read lies in the other."""
     new = out.resolve()
     for folder in read:
         old = folder.resolve()
@@ -23,24 +28,30 @@ def check_place(out: Path, *, read: Iterable[Path] = ()) -> None:
         if old in new.parents or new in old.parents:
             raise UsageError(f"of {out} and {folder} one lies in the other; choose a folder beside {folder}")
     if out.is_dir():
-        if some := ", ".join(sorted(entry.name for entry in out.iterdir())[:3]):
+        if some := ", ".join(sorted(entry.name for entry in out.iterdir() if entry.name != _INSIDE)[:3]):
             raise UsageError(f"{out} holds other files ({some}); choose a new or empty folder")
     elif out.exists() or out.is_symlink():
         raise UsageError(f"{out} is a file; choose a new or empty folder")
 
 
 class NewFolder:
-    """A folder being made at `path`, hidden beside its place, which it takes by `become_final`.
+    """A folder being made at `path`, hidden, which takes its place by `become_final`.
+
+    A new place is taken at once, by a folder that was made beside it. One that is there already, and empty, may be a
+    mount point or what a link leads to, which nothing can replace: the folder is made in it, and its entries move up.
 
     To be used in a `with` block, which leaves nothing behind when it ends without. What a killed process has left there
-    is removed. Raises UsageError when the place holds anything, or when another process is making it.
+    is removed. Raises UsageError when the place holds anything, or when another process is making it; in the block a
+    full disk becomes a DataError.
     """
 
     def __init__(self, final: Path) -> None:
         check_place(final)
         self._final = final
         self.is_final = False
-        self.path = final.absolute().parent / f".{final.absolute().name}.unfinished"
+        place = final.absolute()
+        self._is_inside = place.is_dir()
+        self.path = place / _INSIDE if self._is_inside else place.parent / f".{place.name}.unfinished"
         try:
             self._descriptor = self._locked()
         except OSError as error:
@@ -49,7 +60,12 @@ class NewFolder:
     def become_final(self) -> None:
         """Take the place, which must still be empty."""
         check_place(self._final)
-        self.path.replace(self._final)
+        if self._is_inside:
+            for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == MANIFEST, entry.name)):
+                entry.replace(self.path.parent / entry.name)
+            self.path.rmdir()
+        else:
+            self.path.replace(self._final)
         self.is_final = True
         os.close(self._descriptor)
 
@@ -66,6 +82,10 @@ class NewFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise DataError(
+                f"{self._final} can not be written ({error.strerror}); make room and run the same command again"
+            ) from error
 
     def _locked(self) -> int:
         """Make the folder, empty, and lock it; the lock goes with the process, however it ends."""

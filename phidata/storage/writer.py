@@ -23,7 +23,7 @@ __all__ = ["DatasetWriter", "SplitWriter", "finish_folder", "shape_versions", "s
 
 
 class DatasetWriter:
-    """A data folder being made beside its place, which it takes when `finish` ends well.
+    """A data folder being made beside its place, or hidden in it, which it takes when `finish` ends well.
 
     To be used in a `with` block, which leaves nothing behind when it ends without `finish`:
 
@@ -36,7 +36,8 @@ class DatasetWriter:
     Rows may come in any order of the splits, which stand in the manifest as `splits` names them. `converter` says what
     makes the folder, `options` and `source` from what: none of them may tell the time or the place.
 
-    Raises UsageError when `out` holds anything, or when another process is making it.
+    Raises UsageError when `out` holds anything, or when another process is making it; in the block a full disk becomes
+    a DataError.
     """
 
     def __init__(
@@ -128,7 +129,9 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._place:
+        try:
             if not self._place.is_final:
                 for writer in self._writers.values():
                     writer.discard()
+        finally:
+            self._place.__exit__(kind, error, trace)

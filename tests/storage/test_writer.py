@@ -109,8 +109,11 @@ def test_nothing_is_left_when_the_disk_is_full(
         return write(file, data)
 
     monkeypatch.setattr(UnnamedFile, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError) as raised:
         write_folder(tmp_path / "out", shape, numbered(100))
+    assert str(raised.value) == (
+        f"{tmp_path}/out can not be written (No space left on device); make room and run the same command again"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,6 +160,38 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     write_folder(tmp_path / "out", "parquet")
     assert len(phidata.load(tmp_path / "out")) == 3
+
+
+def test_a_folder_that_can_not_be_replaced_is_filled(tmp_path: Path, shape: Shape) -> None:
+    (tmp_path / "disk").mkdir()
+    inode = (tmp_path / "disk").stat().st_ino
+    (tmp_path / "out").symlink_to("disk")
+    write_folder(tmp_path / "out", shape)
+    write_folder(tmp_path / "new", shape)
+    assert (tmp_path / "disk").stat().st_ino == inode
+    assert (tmp_path / "out").is_symlink()
+    assert tree(tmp_path / "disk") == tree(tmp_path / "new")
+    assert phidata.verify(tmp_path / "out").mismatches == ()
+
+
+def test_what_a_killed_run_has_left_in_an_empty_folder_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "out" / ".unfinished" / "data").mkdir(parents=True)
+    (tmp_path / "out" / ".unfinished" / "data" / ".0000000001000001.tmp").write_bytes(b"half")
+    write_folder(tmp_path / "out", "parquet")
+    write_folder(tmp_path / "new", "parquet")
+    assert tree(tmp_path / "out") == tree(tmp_path / "new")
+
+
+def test_an_empty_folder_is_empty_again_when_it_does_not_end_well(tmp_path: Path, shape: Shape) -> None:
+    def fail() -> None:
+        with writer_of(tmp_path / "out", shape) as writer:
+            writer.add("train", numbered(1)[0], [RED])
+            raise ZeroDivisionError
+
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
 
 
 def test_a_folder_that_another_process_is_making_is_refused(tmp_path: Path) -> None:
