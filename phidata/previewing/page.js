@@ -245,15 +245,25 @@ function drawCard(row, place) {
 function drawMeta(row) {
   const codes = [...new Map(findingsOf(row).map((found) => [found.code, found])).values()];
   const images = imagesOf(row).length;
-  return el(
-    "div", "meta", data("span", "id", nameOf(row)), data("span", "tag", row.split), row.source ? data("span", "tag", row.source) : null,
-    row.id === undefined ? null : data("span", "place", row.place), el("span", "push"),
+  const names = el(
+    "span", "names", data("span", "id", nameOf(row)), data("span", "tag split", row.split),
+    row.source ? data("span", "tag source", row.source) : null, row.id === undefined ? null : drawPlace(row.place),
+  );
+  const badges = el(
+    "span", "badges",
     ...codes.slice(0, 4).map((found) => el("span", `tag ${found.severity}`, found.code)),
     codes.length > 4 ? el("span", "", `+${codes.length - 4}`) : null,
     turnsOf(row).length > 1 ? el("span", "", plural(turnsOf(row).length, "turn")) : null,
     images ? el("span", "", plural(images, "image")) : null,
     row.tokens ? el("span", "tokens", plural(row.tokens, "token")) : null,
   );
+  return el("div", "meta", names, badges);
+}
+
+// Of a long file name the end is cut, not the number of the line behind it.
+function drawPlace(place) {
+  const end = place.lastIndexOf(":");
+  return el("span", "place", data("span", "file", place.slice(0, end)), data("span", "", place.slice(end)));
 }
 
 function drawWords(row, hasImages) {

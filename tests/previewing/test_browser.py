@@ -229,3 +229,19 @@ def test_ten_thousand_rows_are_a_few_cards(calm: Browser, tmp_path: Path) -> Non
     calm.type("Question 7777?")
     calm.until(f"{COUNT} === '1 of 10,000 rows'")
     assert calm.run(CARDS) == ["r07777"]
+
+
+@pytest.mark.parametrize("width", [500, 1300])
+def test_a_long_name_hides_nothing_beside_it(calm: Browser, tmp_path: Path, width: int) -> None:
+    long = row("id" * 60, turn(["gone.jpg"], "<|image_1|>", "It."), source="source" * 20)
+    folder = write_folder(tmp_path / "odd", {"train": [long], "split" * 20: [long]}, {})
+    calm.view(width=width, height=900)
+    calm.open(phidata.preview(folder, tmp_path / "page.html").path)
+    calm.until("document.querySelectorAll('.card').length === 2")
+    cut = (
+        "[...document.querySelectorAll('.card')].map((card) => [...card.querySelectorAll('.id, .split, .source, .place"
+        " > *, .badges > *')].filter((part) => part.clientWidth < part.scrollWidth"
+        " || part.getBoundingClientRect().right > card.getBoundingClientRect().right).map((part) => part.className))"
+    )
+    assert calm.run(cut) == [["id", "tag source"], ["id", "tag split", "tag source", "file"]]
+    calm.view(width=1280, height=900)
