@@ -42,7 +42,8 @@ class ShardedWriter:
         remove_shards(self._folder, split, self._suffix)
         self._limit = shard_bytes
         self._begin = begin
-        self._shards = [begin(self._folder)]
+        self._shard = begin(self._folder)
+        self._files = [self._shard.file]  # of all shards: whatever else wrote those that are closed is let go
         self._rows = [0]  # of each shard
         self._num_bytes = 0  # of the last one
 
@@ -52,25 +53,27 @@ class ShardedWriter:
         line = msgspec.json.encode(row)
         num_bytes = len(line) + sum(map(len, images))
         if self._num_bytes + num_bytes > self._limit and self._rows[-1]:
-            self._shards[-1].close()
-            self._shards.append(self._begin(self._folder))
+            self._shard.close()
+            self._shard = self._begin(self._folder)
+            self._files.append(self._shard.file)
             self._rows.append(0)
             self._num_bytes = 0
-        self._shards[-1].add(row, line, images)
+        self._shard.add(row, line, images)
         self._rows[-1] += 1
         self._num_bytes += num_bytes
 
     def finish(self) -> tuple[DataFile, ...]:
-        self._shards[-1].close()
-        return tuple(self._named(number) for number in range(len(self._shards)))
+        self._shard.close()
+        return tuple(self._named(number) for number in range(len(self._files)))
 
     def discard(self) -> None:
-        for shard in self._shards:
-            shard.discard()
+        self._shard.discard()
+        for file in self._files:
+            file.discard()
 
     def _named(self, number: int) -> DataFile:
-        file = self._shards[number].file
-        path = self._folder / shard_name(self._split, number, len(self._shards), self._suffix)
+        file = self._files[number]
+        path = self._folder / shard_name(self._split, number, len(self._files), self._suffix)
         file.take_name(path)
         name = path.relative_to(self._root).as_posix()
         return DataFile(name=name, rows=self._rows[number], bytes=file.num_bytes, sha256=file.sha256)
