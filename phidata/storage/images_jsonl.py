@@ -12,6 +12,7 @@ from phidata.records import Conversation
 from phidata.storage.folder import IMAGES, image_file
 from phidata.storage.manifest import DataFile
 from phidata.storage.sink import new_file
+from phidata.storage.tree import files_below
 from phidata.storage.unnamed import UnnamedFile
 
 
@@ -30,7 +31,13 @@ class ImagesJsonlWriter:
 
     def add(self, row: Conversation, images: Sequence[bytes]) -> None:
         for path, data in zip(row.images, images, strict=True):
-            self._write_image(path, data)
+            try:
+                self._write_image(path, data)
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                raise DataError(
+                    f"row {row.id!r}: image {path!r} can not lie beside {self._in_the_way(path)!r}, one is a folder of "
+                    "the other; give one of them another path, or write another shape"
+                ) from error
         self._file.write(msgspec.json.encode(row) + b"\n")
         self._num_rows += 1
 
@@ -50,3 +57,10 @@ class ImagesJsonlWriter:
             return
         with new_file(target, durable=False) as file:
             file.write(data)
+
+    def _in_the_way(self, path: str) -> str:
+        """The image for which there can be no file of a path: below it, or above it."""
+        place = image_file(self._images, path)
+        if place.is_dir():
+            return "/".join((path, *min(files_below(place))))
+        return next(parent for parent in place.parents if parent.is_file()).relative_to(self._images).as_posix()

@@ -167,3 +167,21 @@ def test_what_can_not_be_merged_is_said(birds: Path, tmp_path: Path) -> None:
     (birds / ".journal.jsonl").touch()
     with pytest.raises(DataError, match="is an unfinished conversion"):
         phidata.merge([birds], out=out)
+
+
+@pytest.mark.parametrize(("one", "other"), [("t", "t/x/1.png"), ("t/x/1.png", "t")])
+def test_an_image_that_is_called_like_a_folder_of_another_is_named(
+    folder: Folder, tmp_path: Path, one: str, other: str
+) -> None:
+    sources = [
+        folder("a", {"train": [row("a1", one)]}, {one: b"1"}),
+        folder("b", {"train": [row("b1", other)]}, {other: b"2"}),
+    ]
+    with pytest.raises(DataError) as raised:
+        phidata.merge(sources, out=tmp_path / "out")
+    assert str(raised.value) == (
+        f"row 'b1': image {other!r} can not lie beside {one!r}, one is a folder of the other; "
+        "give one of them another path, or write another shape"
+    )
+    phidata.merge(sources, out=tmp_path / "tars", to="webdataset")
+    assert phidata.load(tmp_path / "tars").image_bytes(1) == [b"2"]
