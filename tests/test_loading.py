@@ -167,3 +167,10 @@ def test_importing_phidata_imports_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     heavy = {"torch", "datasets", "pyarrow", "av", "decord", "numpy", "PIL", "jsonschema", "transformers"}
     assert not heavy & set(eval(loaded))
+
+
+def test_a_split_without_rows_is_an_empty_dataset_with_the_same_columns(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, {"train": [ROW], "test": []})
+    empty = phidata.load(folder, "test").to_hf()
+    assert len(empty) == 0
+    assert empty.features == phidata.load(folder, "train").to_hf().features

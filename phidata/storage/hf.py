@@ -35,6 +35,10 @@ def to_dataset(store: RowStore, rows: range, *, decode_images: bool) -> datasets
     if any(row.metadata is not None for row in store.rows(rows)):
         columns["metadata"] = datasets.Value("string")
 
+    features = datasets.Features(columns)
+    if not rows:  # which from_generator refuses
+        return datasets.Dataset.from_dict({name: [] for name in columns}, features=features)
+
     def generate(content: tuple[RowStore, range], state: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001 - a cache key
         store, rows = content
         for number, row in zip(rows, store.rows(rows), strict=True):
@@ -43,7 +47,7 @@ def to_dataset(store: RowStore, rows: range, *, decode_images: bool) -> datasets
 
     # One tuple: what is a list here would be divided among processes.
     arguments = {"content": (store, rows), "state": _state(store)}
-    return datasets.Dataset.from_generator(generate, features=datasets.Features(columns), gen_kwargs=arguments)
+    return datasets.Dataset.from_generator(generate, features=features, gen_kwargs=arguments)
 
 
 def _images(store: RowStore, number: int, row: Conversation) -> list[Any]:
