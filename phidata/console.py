@@ -50,11 +50,24 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
 
 
 def report(error: BaseException, *, debug: bool) -> int:
-    """Print one error as a sentence (with its traceback when debugging) and return its exit code."""
+    """Print one error as a sentence (with its traceback when debugging) and return its exit code.
+
+    What the sentence quotes of data can not control the terminal.
+    """
     if debug:
         traceback.print_exception(error)
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {_harmless(str(error))}", err=True)
     return error.exit_code if isinstance(error, PhidataError) else 1
+
+
+def _harmless(text: str) -> str:
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
 
 
 def _unraisable(found: sys.UnraisableHookArgs) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import phidata
+from phidata.diagnostics.excerpt import printable
 from phidata.storage.shape import SHAPES, parse_size
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _listed(matches: Sequence[Match]) -> list[str]:
         else f"  {match.split} {match.id} ~ {match.twin_split} {match.twin} ({match.distance} bits)"
         for match in matches[:MAX_SHOWN]
     ]
+    lines = list(map(printable, lines))
     more = len(matches) - MAX_SHOWN
     return [*lines, f"  and {more} more; --format json lists all"] if more > 0 else lines
 

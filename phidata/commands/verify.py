@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import phidata
+from phidata.diagnostics.excerpt import printable
 
 if TYPE_CHECKING:
     from phidata import Verification
@@ -34,6 +35,6 @@ def _lines(found: Verification) -> list[str]:
     read = f"{found.num_files} files, {found.num_rows} rows, {found.num_images} images, {found.num_bytes / 1e6:.1f} MB"
     verdict = "all is as the manifest says" if found.ok else "this is not what the manifest says"
     return [
-        *(f"{mismatch.severity}: {mismatch.message}" for mismatch in found.mismatches),
+        *(f"{mismatch.severity}: {printable(mismatch.message)}" for mismatch in found.mismatches),
         f"{found.folder}: {read}: {verdict}",
     ]
