@@ -88,7 +88,7 @@ class ConverterOption(click.Option):
     help="How many rows may fail with exit code 0.",
 )
 @click.option("--dry-run", is_flag=True, help="Count the rows and show three of them; write nothing.")
-@click.option("--jobs", type=int, help="Processes that convert.  [default: one for each CPU]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that convert.  [default: one for each CPU]")
 @click.option("--overwrite", is_flag=True, help="Replace the conversion that is in the folder.")
 @click.option("--format", "report", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context

@@ -106,8 +106,11 @@ class Assembly:
                 self._note_failure(task, result)
                 continue
             num_written += 1
-            for image in result.images:
-                self._images.note(image.path, sha256=image.sha256, num_bytes=image.num_bytes)
+            try:
+                for image in result.images:
+                    self._images.note(image.path, sha256=image.sha256, num_bytes=image.num_bytes)
+            except DataError as error:
+                raise DataError(f"{task.row.place}: {error}") from error
             yield result
         if num_written:
             self._lines.append(LedgerLine(split=split, outcome="written", count=num_written))

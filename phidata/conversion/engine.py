@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import click
 import phidata
 from phidata.console import progress
 from phidata.conversion.assembly import Assembly, Failure
+from phidata.conversion.converter import Row
 from phidata.conversion.journal import Entry, Header
 from phidata.conversion.listing import Listing, list_rows, listed_by
 from phidata.conversion.options import Options
@@ -22,10 +24,12 @@ from phidata.conversion.pool import Pool
 from phidata.conversion.request import Request, requested
 from phidata.conversion.selection import Selection
 from phidata.conversion.worker import Job, Task
+from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
 from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.source import Root, Source
 from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
 
@@ -138,8 +142,9 @@ def carry_out(request: Request, out: Path, *, jobs: int | None = None, overwrite
         listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
         output.begin(header, anew=overwrite)
         job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
+        contents = Contents(root, request.source)
         try:
-            _convert_rows(output, listing, job, jobs or num_cpus(), header.converter)
+            _convert_rows(output, listing, job, contents, jobs or num_cpus(), header.converter)
         except DataError:
             output.remove_temporaries()  # of the other processes, which were killed
             raise
@@ -150,14 +155,17 @@ def carry_out(request: Request, out: Path, *, jobs: int | None = None, overwrite
 
 
 def _check_apart(request: Request, out: Path) -> None:
-    source = request.source.path.resolve()
-    if source.is_dir() and out.resolve().is_relative_to(source):
+    source, place = request.source.path.resolve(), out.resolve()
+    if source.is_dir() and place.is_relative_to(source):
         raise UsageError(f"{out} lies in the source {request.source.name}; choose another --out")
+    for read in (source, *([request.images.path] if request.images else [])):
+        if read.is_relative_to(place):
+            raise UsageError(f"{read} is read and lies in {out}; choose another --out")
 
 
-def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int, name: str) -> None:
+def _convert_rows(output: Output, listing: Listing, job: Job, contents: Contents, jobs: int, name: str) -> None:
     """Convert the rows that the journal does not know as written, and tell it what became of them."""
-    todo = list(_unfinished(output, listing))
+    todo = list(_unfinished(output, listing, contents))
     num_failed = 0
     with progress(len(listing.tasks), f"convert {name}") as bar, Pool(job, jobs) as pool:
         bar.update(len(listing.tasks) - len(todo))
@@ -168,19 +176,50 @@ def _convert_rows(output: Output, listing: Listing, job: Job, jobs: int, name: s
             if isinstance(result, Failed):
                 num_failed += 1
                 bar.set_postfix_str(", ".join(filter(None, (note, f"{num_failed} failed"))), refresh=False)
-            output.journal.add(Entry(number=task.number, name=task.row.name, result=result))
+            output.journal.add(
+                Entry(number=task.number, name=task.row.name, content=contents.of(task.row), result=result)
+            )
             bar.update()
 
 
-def _unfinished(output: Output, listing: Listing) -> Iterator[Task]:
+class Contents:
+    """What tells a row from the same row of a source that was edited: all that its converter has listed of it, and
+    size and time of its file where the source has no identity of its own."""
+
+    def __init__(self, root: Root, source: Source) -> None:
+        self._root = root.path if source.folder else None
+        self._stamps: dict[str, str] = {}
+
+    def of(self, row: Row) -> str:
+        return hashlib.blake2b(f"{row!r} {self._stamp(row.file)}".encode(errors="replace"), digest_size=8).hexdigest()
+
+    def _stamp(self, file: str) -> str:
+        if self._root is None:
+            return ""
+        if file not in self._stamps:
+            try:
+                stat = (self._root / file).stat()
+            except OSError:
+                self._stamps[file] = "missing"
+            else:
+                self._stamps[file] = f"{stat.st_size} {stat.st_mtime_ns}"
+        return self._stamps[file]
+
+
+def _unfinished(output: Output, listing: Listing, contents: Contents) -> Iterator[Task]:
     """The tasks that are still to do. Raises UsageError when the journal tells of rows that the source has not."""
-    names = {task.number: task.row.name for task in listing.tasks}
+    rows = {task.number: task.row for task in listing.tasks}
     for number in output.journal:
-        name = output.journal[number].name
-        if names.get(number) != name:
+        entry, row = output.journal[number], rows.get(number)
+        if row is None or row.name != entry.name:
             raise UsageError(
-                f"the source has changed since the conversion into {output.root} began: row {number} was {name} "
-                f"and is {names.get(number, 'gone')} now; pass --overwrite to begin anew"
+                f"the source has changed since the conversion into {output.root} began: row {number} was {entry.name} "
+                f"and is {row.name if row else 'gone'} now; pass --overwrite to begin anew"
+            )
+        if isinstance(entry.result, Written) and entry.content != contents.of(row):
+            raise UsageError(
+                f"the source has changed since the conversion into {output.root} began: {row.place} is another now; "
+                f"pass --overwrite to begin anew"
             )
     for task in listing.tasks:
         result = output.journal[task.number].result if task.number in output.journal else None
@@ -191,7 +230,7 @@ def _unfinished(output: Output, listing: Listing) -> Iterator[Task]:
 def _report(failures: list[Failure], request: Request) -> None:
     word = "skipped" if request.skips_failed else "failed"
     for failure in failures[:MAX_SHOWN]:
-        click.echo(f"{word}: {failure.id} {failure.place}: {failure.reason}", err=True)
+        click.echo(f"{word}: {printable(f'{failure.id} {failure.place}: {failure.reason}')}", err=True)
     if len(failures) > MAX_SHOWN:
         click.echo(f"{word}: {len(failures) - MAX_SHOWN} more", err=True)
 

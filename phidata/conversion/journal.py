@@ -41,10 +41,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the row with this number, in the order of the source."""
+    """What became of the row with this number, in the order of the source; `content` tells it from an edited one."""
 
     number: int
     name: str
+    content: str
     result: Outcome
 
 

@@ -171,7 +171,9 @@ def _table(path: Path) -> Table:
 def _image_path(split: str, folder: Path, name: str, suffix: str) -> str:
     """What an image is called: never as another file of the same folder would be, which may be an image too."""
     path = _FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
-    if name.rpartition(".")[2].lower() not in _SUFFIXES[suffix]:
+    while path != name and os.path.exists(folder / path):  # noqa: PTH110 - as below
+        path = f"{path}%"
+    if path.rpartition(".")[2].lower() not in _SUFFIXES[suffix]:
         path = f"{path}.{suffix}"
         while os.path.exists(folder / path):  # noqa: PTH110 - a name that is too long is that of no file
             path = f"{path}.{suffix}"

@@ -7,27 +7,20 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 
+from phidata.conversion.earlier import STAGED, UNPACKED, check_all_ours, remove_earlier
 from phidata.conversion.journal import Header, Journal
 from phidata.conversion.outcome import Written
 from phidata.errors import DataError, UsageError
-from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST
+from phidata.storage.folder import IMAGES, JOURNAL, MANIFEST
 from phidata.storage.image_list import ImageList
-from phidata.storage.ledger import LEDGER
 from phidata.storage.manifest import read_manifest
 from phidata.storage.shape import Shape
 from phidata.storage.sink import remove_temporaries
 from phidata.storage.tree import files_below
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_UNPACKED = ".source"  # where an archive is unpacked while its rows are converted
-_STAGED = ".images"  # where images lie until they are in shards
-_OURS = {  # names of files by their depth
-    1: (FAILURES, LEDGER, CARD, "dataset_dict.json", "*_*.jsonl", "*-?????-of-?????.tar"),
-    2: ("state.json", "dataset_info.json", "*-?????-of-?????.parquet", "*-?????-of-?????.arrow"),
-}
 
 
 class Output:
@@ -35,8 +28,8 @@ class Output:
 
     def __init__(self, root: Path, journal: Journal, shape: Shape) -> None:
         self.root = root
-        self.images = root / (IMAGES if shape == "images-jsonl" else _STAGED)
-        self.unpacked = root / _UNPACKED
+        self.images = root / (IMAGES if shape == "images-jsonl" else STAGED)
+        self.unpacked = root / UNPACKED
         self.journal = journal
 
     def begin(self, header: Header, *, anew: bool) -> None:
@@ -44,7 +37,7 @@ class Output:
         if anew or self.journal.header is None:
             self.journal.start(header)
         if len(self.journal) == 0:
-            self._remove_data()
+            remove_earlier(self.root, header.converter)
         self.remove_temporaries()
         self.images.mkdir(exist_ok=True)
 
@@ -52,7 +45,7 @@ class Output:
         """Remove what writers that were killed have left."""
         remove_temporaries(self.root, below=False)
         for entry in self.root.iterdir():
-            if entry.is_dir() and entry.name != _UNPACKED:
+            if entry.is_dir() and entry.name != UNPACKED:
                 remove_temporaries(entry)
 
     def holds(self, result: Written) -> bool:
@@ -71,23 +64,9 @@ class Output:
 
     def finish(self) -> None:
         """Remove what only an unfinished conversion needs; the journal last."""
-        if self.images.name == _STAGED:
+        if self.images.name == STAGED:
             shutil.rmtree(self.images)
         self.journal.remove()
-
-    def _remove_data(self) -> None:
-        """Remove what a conversion has written here, in whatever shape, and nothing else."""
-        (self.root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
-        for folder in (IMAGES, _STAGED):
-            shutil.rmtree(self.root / folder, ignore_errors=True)
-        for parts in files_below(self.root):
-            patterns = () if parts[0] == _UNPACKED else _OURS.get(len(parts), ())
-            if any(fnmatchcase(parts[-1], pattern) for pattern in patterns):
-                self.root.joinpath(*parts).unlink()
-        for entry in self.root.iterdir():
-            if entry.is_dir() and entry.name != _UNPACKED:
-                with suppress(OSError):  # it is not empty
-                    entry.rmdir()
 
 
 @contextmanager
@@ -107,7 +86,9 @@ def claimed(root: Path, header: Header, shape: Shape, *, overwrite: bool) -> Ite
         raise UsageError(f"{root} can not be written ({error.strerror}); choose another --out") from error
     try:
         _check_same(root, journal.header, header, overwrite=overwrite)
-        shutil.rmtree(root / _UNPACKED, ignore_errors=True)
+        if overwrite and journal.header is None:
+            check_all_ours(root)
+        shutil.rmtree(root / UNPACKED, ignore_errors=True)
         yield Output(root, journal, shape)
     except OSError as error:
         if error.errno not in _DISK_FULL:

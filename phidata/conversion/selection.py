@@ -129,7 +129,10 @@ class Choice(NamedTuple):
 def _parts(name: str, expression: str) -> list[Part]:
     found = [_PART.fullmatch(text.strip()) for text in expression.split("+")]
     parts = [Part(match["split"], match["start"], match["end"]) for match in found if match]
-    if len(parts) < len(found):
+    too_much = [
+        bound for part in parts for bound in part[1:] if bound and bound[-1] == "%" and abs(int(bound[:-1])) > 100
+    ]
+    if len(parts) < len(found) or too_much:
         raise UsageError(f"--split {name}={expression} can not be read; write for example {name}=train[:500] or a+b")
     return parts
 

@@ -126,3 +126,43 @@ def test_the_number_of_jobs_changes_nothing(tmp_path: Path) -> None:
     for jobs in (1, 2, 5):
         convert(source, tmp_path / str(jobs), jobs=jobs, max_failures=1)
     assert tree(tmp_path / "1") == tree(tmp_path / "2") == tree(tmp_path / "5")
+
+
+def test_overwriting_leaves_what_no_conversion_has_written(tmp_path: Path, six_clips: Path) -> None:
+    out = tmp_path / "out"
+    convert(six_clips, out)
+    (out / "my_notes.jsonl").write_text("mine")
+    (out / "mine").mkdir()
+    (out / "mine" / "state.json").write_text("mine")
+    convert(six_clips, out, shape="parquet", overwrite=True)
+    convert(six_clips, out, overwrite=True)
+    assert (out / "my_notes.jsonl").read_text() == (out / "mine" / "state.json").read_text() == "mine"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "images",
+        "ledger.jsonl",
+        "manifest.json",
+        "mine",
+        "my_notes.jsonl",
+        "ucf101_test.jsonl",
+        "ucf101_train.jsonl",
+        "ucf101_val.jsonl",
+    ]
+
+
+def test_overwriting_is_refused_when_images_lie_there_that_no_row_names(tmp_path: Path, six_clips: Path) -> None:
+    out = tmp_path / "out"
+    convert(six_clips, out)
+    (out / "images" / "mine.jpg").write_text("mine")
+    before = tree(out)
+    with pytest.raises(UsageError, match=r"holds 1 images that no row of it names \(images/mine\.jpg\); move"):
+        convert(six_clips, out, overwrite=True)
+    assert tree(out) == before
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+def test_a_source_in_the_output_is_refused(six_clips: Path, place: str) -> None:
+    before = tree(six_clips)
+    with pytest.raises(UsageError, match=r"choose another --out$"):
+        convert(six_clips / place, six_clips, overwrite=True)
+    assert tree(six_clips) == before

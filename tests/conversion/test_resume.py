@@ -276,3 +276,10 @@ def test_a_journal_of_another_version_is_left_alone(six_clips: Path, unfinished:
     with pytest.raises(UsageError, match=r"is not a journal that this version of phidata can continue; remove"):
         phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1, overwrite=True)
     assert journal.read_text() == '{"version": 99}\n'
+
+
+def test_a_row_that_was_edited_in_between_is_refused(six_clips: Path, unfinished: Path) -> None:
+    os.utime(six_clips / SIX_CLIPS[0], ns=(1, 1))
+    with pytest.raises(UsageError, match=r"began: train/Jump/v_Jump_g01_c01\.avi is another now; pass --overwrite"):
+        phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
+    assert phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1, overwrite=True).rows.written == 6
