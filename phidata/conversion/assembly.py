@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from phidata.console import progress
 from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing
 from phidata.conversion.outcome import Failed, Written
@@ -79,10 +80,12 @@ class Assembly:
         shape, shard_bytes = self._request.shape, self._request.shard_bytes
         writer = split_writer(shape, self._output.root, name=self._name, split=split, shard_bytes=shard_bytes)
         try:
-            for result in self._written(split, rows):
-                row = _decode(result.line)
-                by_path = {image.path: (self._output.images / image.path).read_bytes() for image in result.images}
-                writer.add(row, [by_path[path] for path in row.images])
+            with progress(sum(task.row.split == split for task in self._listing.tasks), f"write {split}") as bar:
+                for result in self._written(split, rows):
+                    row = _decode(result.line)
+                    by_path = {image.path: (self._output.images / image.path).read_bytes() for image in result.images}
+                    writer.add(row, [by_path[path] for path in row.images])
+                    bar.update()
             return writer.finish()
         except BaseException:
             writer.discard()
