@@ -15,7 +15,7 @@ from phidata.repair.outcome import RepairedFile
 from phidata.storage.unnamed import UnnamedFile
 from phidata.validation.accept import accept
 from phidata.validation.id_census import IdCensus, RowIds, written_id
-from phidata.validation.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
+from phidata.validation.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, without_marks
 from phidata.validation.selection import Selection
 
 
@@ -161,10 +161,3 @@ def take_census(path: Path, line_repair: LineRepair, census: IdCensus) -> None:
             done = RepairedLine(lines=[body]) if clean else line_repair.repair(body, ended=line.endswith(b"\n"))
             at_start &= not done.lines
             census.add(done.lines, str(path))
-
-
-def without_marks(line: bytes) -> bytes:
-    """A line without the byte order marks that it begins with: files that were put together have several."""
-    while line.startswith(BYTE_ORDER_MARK):
-        line = line.removeprefix(BYTE_ORDER_MARK)
-    return line

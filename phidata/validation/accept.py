@@ -72,8 +72,9 @@ def accept_block(block: bytes) -> Accepted | None:
         rows = _decode_lines(block)
     except _REFUSED:
         return None
-    if len(rows) != block.count(b"\n") + (not block.endswith(b"\n")):
-        return None  # a blank line, or a row on several of them
+    num_ends = block.count(b"}\n{") + (block.count(b"}\r\n{") if b"\r" in block else 0)
+    if len(rows) != num_ends + 1 or block.count(b"\n") != num_ends + block.endswith(b"\n"):
+        return None  # a blank line, several rows on a line, or a row on several lines: they can make up for each other
     return _accept(rows, block)
 
 

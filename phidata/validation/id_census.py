@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from phidata.diagnostics import Diagnostic, row_rules
 from phidata.diagnostics.excerpt import quoted
 from phidata.validation.inputs import DataSet
-from phidata.validation.lines import MAX_LINE_BYTES, line_ranges, read_lines
+from phidata.validation.lines import MAX_LINE_BYTES, line_ranges, read_lines, without_marks
 from phidata.validation.row import find_row
 from phidata.validation.selection import Selection
 
@@ -130,5 +130,5 @@ class NumberIds:
             if not file.is_shard:
                 for lines in line_ranges(file.path, RANGE_BYTES):
                     read = read_lines(lines, RANGE_BYTES).split()
-                    census.add((line for line in read if len(line) <= MAX_LINE_BYTES), file.path)
+                    census.add((without_marks(line) for line in read if len(line) <= MAX_LINE_BYTES), file.path)
         return census.result(copies_go=self._copies_go).taken

@@ -65,6 +65,13 @@ def read_lines(part: LineRange, range_bytes: int) -> Lines:
     return Lines(block=data.removeprefix(BYTE_ORDER_MARK) if marked else data, byte_order_mark=marked)
 
 
+def without_marks(line: bytes) -> bytes:
+    """A line without the byte order marks that it begins with: files that were put together have several."""
+    while line.startswith(BYTE_ORDER_MARK):
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    return line
+
+
 def _line_end(file: BinaryIO, position: int, size: int) -> int:
     """Where the line ends that holds the byte at `position`."""
     file.seek(position)

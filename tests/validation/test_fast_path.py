@@ -62,7 +62,16 @@ ROW = b'{"id":"a","source":"s","conversations":[{"images":[],"user":"u","assista
 
 @pytest.mark.parametrize(
     "block",
-    [ROW + b" " + ROW, ROW + b"\n\n" + ROW, ROW.replace(b",", b",\n"), ROW.replace(b",", b",\n") + ROW, b"\n", b""],
+    [
+        ROW + b" " + ROW,
+        ROW + b"\n\n" + ROW,
+        ROW.replace(b",", b",\n"),
+        ROW.replace(b",", b",\n") + ROW,
+        ROW + ROW + b"\n\n" + ROW,  # as many rows as lines
+        ROW + ROW + b"\n" + ROW.replace(b",", b",\n", 1),
+        b"\n",
+        b"",
+    ],
 )
 def test_a_block_in_which_a_line_is_no_row_is_not_accepted(block: bytes) -> None:
     assert accept_block(block) is None

@@ -174,6 +174,12 @@ def test_copies_with_a_number_stay_where_no_copy_is_to_be_deleted(file: Path) ->
     assert phidata.validate(file, ignore="PHI201").fixable == 0
 
 
+def test_a_number_is_known_behind_byte_order_marks(file: Path) -> None:
+    content = f"\ufeff\ufeff{GOOD}\n{ROW}\n" % ("5", "5", "")
+    assert fixed(file, content, select="PHI101").decode() == content
+    assert phidata.validate(file, select="PHI101").fixable == 0
+
+
 def test_a_file_that_is_none_of_rows_is_left_alone_and_says_so(tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     notes.write_bytes(b'# T\n\ntext {"a":1}\r\n\r\nx,\n')
