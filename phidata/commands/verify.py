@@ -21,7 +21,8 @@ def verify(path: Path, format_: str) -> int:
     """Read all of a data folder and check it against its manifest.json and ledger.jsonl.
 
     Bytes, sha256 and rows of each file, every image, and that rows in = written + skipped + failed. A file that is no
-    part of the data set is a warning. Exit code 0: the folder is whole; 1: it is not; 2: it can not be checked.
+    part of the data set is a warning, and so is a card that was edited. Exit code 0: the folder is whole; 1: it is not;
+    2: it can not be checked.
     """
     found = phidata.verify(path)
     if format_ == "json":

@@ -9,6 +9,7 @@ import msgspec
 
 from phidata.console import Progress, progress
 from phidata.errors import DataError
+from phidata.storage.card import data_card
 from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST, open_folder
 from phidata.storage.hashing import sha256_of
 from phidata.storage.image_list import ImageList
@@ -88,6 +89,7 @@ class _Check:
         self._known = {MANIFEST, CARD, LEDGER, FAILURES, *_ALSO_THERE}
         self._num_files = self._num_rows = self._num_bytes = 0
         self._num_unread = 0  # rows and files without which the list of images is not whole
+        self._knows_images = True  # the rows of all files were read
 
     def run(self) -> Inspection:
         files = [file for split in self._manifest.splits.values() for file in split.files]
@@ -96,6 +98,7 @@ class _Check:
                 self._check_file(file, bar)
         self._check_images()
         self._check_companions()
+        self._check_card()
         self._check_sums()
         self._check_ledger()
         own = self._check_strangers()
@@ -114,8 +117,7 @@ class _Check:
         self._known.add(file.name)
         path = self._root / file.name
         if not path.is_file():
-            self._num_unread += 1
-            self._error(file.name, f"{path} is missing; copy it again")
+            self._miss(file.name, f"{path} is missing; copy it again")
             return
         num_bytes = path.stat().st_size
         if num_bytes != file.bytes:
@@ -126,8 +128,7 @@ class _Check:
         try:
             self._read_rows(file, open_file(path, images=self._image_root()), bar)
         except DataError as error:
-            self._num_unread += 1
-            self._error(file.name, str(error))
+            self._miss(file.name, str(error))
 
     def _read_rows(self, file: DataFile, store: RowStore, bar: Progress) -> None:
         if len(store) != file.rows:
@@ -168,6 +169,16 @@ class _Check:
                 state = "was changed" if path.is_file() else "is missing"
                 self._error(name, f"{path} {state}, without which `datasets.load_from_disk` fails; copy it again")
 
+    def _check_card(self) -> None:
+        """A card is there for people, who may write into it; that it was changed is said and no more."""
+        path = self._root / CARD
+        if not path.is_file():
+            self._error(CARD, f"{path} is missing, which tells the hub which files are which split; copy it again")
+        elif path.read_bytes() != data_card(self._manifest).encode():
+            self._warn(
+                CARD, f"{path} is not the card that phidata writes for this manifest; keep it if somebody has edited it"
+            )
+
     def _check_sums(self) -> None:
         ledgers: dict[str, SplitLedger | RowLedger] = {**self._manifest.splits, "all rows": self._manifest.rows}
         for name, rows in ledgers.items():
@@ -188,6 +199,7 @@ class _Check:
     def _check_ledger(self) -> None:
         try:
             counts = sums(read_ledger(self._root))
+            self._check_failures()
         except DataError as error:
             self._error(LEDGER, str(error))
             return
@@ -204,10 +216,22 @@ class _Check:
                         f"{expected[name]}; make the folder again",
                     )
 
+    def _check_failures(self) -> None:
+        """A conversion lists the rows of a source's files that failed; a failed row of anything else has no file."""
+        path = self._root / FAILURES
+        if path.is_file():
+            return
+        num = sum(line.count for line in read_ledger(self._root) if line.outcome == "failed" and line.file is not None)
+        if num:
+            self._error(FAILURES, f"{path} is missing, which names the {num} rows that failed; copy it again")
+
     def _check_strangers(self) -> tuple[str, ...]:
-        """Warn about files of which neither manifest nor rows know; return the others."""
+        """Warn about files of which neither manifest nor rows know; return the others. Images are none of these while
+        there are rows that were not read, which may show them."""
         names = ["/".join(parts) for parts in files_below(self._root) if parts[0] not in _FOLDERS_ALSO_THERE]
         strangers = [name for name in names if name not in self._known]
+        if self._has_image_files and not self._knows_images:
+            strangers = [name for name in strangers if not name.startswith(f"{IMAGES}/")]
         for name in strangers[:MAX_NAMED]:
             self._warn(name, f"{self._root / name} is no part of the data set; remove it if nobody needs it")
         if len(strangers) > MAX_NAMED:
@@ -220,6 +244,12 @@ class _Check:
     def _count_file(self, num_bytes: int) -> None:
         self._num_files += 1
         self._num_bytes += num_bytes
+
+    def _miss(self, file: str, message: str) -> None:
+        """A file whose rows were not read, or not all of them."""
+        self._num_unread += 1
+        self._knows_images = False
+        self._error(file, message)
 
     def _error(self, file: str, message: str) -> None:
         self._found.append(Mismatch(severity="error", file=file, message=message))

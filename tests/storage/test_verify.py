@@ -12,6 +12,9 @@ import pytest
 import phidata
 from phidata import DataError, UsageError
 from phidata.cli import main
+from phidata.storage.card import data_card
+from phidata.storage.ledger import LedgerLine
+from phidata.storage.manifest import read_manifest
 from phidata.storage.shape import Shape
 from phidata.storage.writer import DatasetWriter
 
@@ -38,6 +41,7 @@ def change_manifest(folder: Path, change: Callable[[Any], None]) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     change(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "README.md").write_text(data_card(read_manifest(folder)))
 
 
 def data_file(folder: Path) -> Path:
@@ -152,6 +156,41 @@ def test_files_that_nobody_accounts_for_are_warnings(folder: Path) -> None:
     for number in range(30):
         (folder / f"z{number:02}").touch()
     assert messages(folder)[-1] == "warning: 11 more files are no part of the data set"
+
+
+def test_a_card_that_is_gone_is_an_error_and_an_edited_one_a_warning(folder: Path) -> None:
+    with (folder / "README.md").open("a") as card:
+        card.write("Thanks to all who helped.\n")
+    assert messages(folder) == [
+        f"warning: {folder}/README.md is not the card that phidata writes for this manifest; "
+        "keep it if somebody has edited it"
+    ]
+    assert "README.md" in [file.name for file in phidata.push(folder, "org/birds", dry_run=True).files]
+    (folder / "README.md").unlink()
+    assert messages(folder) == [
+        f"error: {folder}/README.md is missing, which tells the hub which files are which split; copy it again"
+    ]
+
+
+def test_the_list_of_failed_rows_is_missed_where_a_conversion_has_failed_rows(tmp_path: Path) -> None:
+    failed = LedgerLine(split="train", outcome="failed", count=1, reason="no image", id="a", file="a.json", line=3)
+    with DatasetWriter(tmp_path / "out", name="birds", converter="llava", versions={}, splits=("train",)) as writer:
+        writer.fail("train", "its image is gone", id="b")
+        writer.account(failed)
+        writer.finish()
+    listed = tmp_path / "out" / "failures.jsonl"
+    assert messages(tmp_path / "out") == [
+        f"error: {listed} is missing, which names the 1 rows that failed; copy it again"
+    ]
+    listed.write_text('{"id": "a"}\n')
+    assert messages(tmp_path / "out") == []
+
+
+def test_images_are_not_called_strangers_while_rows_are_unread(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", "images-jsonl")
+    rows = tmp_path / "out" / "birds_train.jsonl"
+    rows.unlink()
+    assert messages(tmp_path / "out") == [f"error: {rows} is missing; copy it again"]
 
 
 def test_what_load_from_disk_needs_is_checked(tmp_path: Path) -> None:
