@@ -27,9 +27,18 @@ def load(path: str | Path, split: str | None = None, *, images: str | Path | Non
     is asked for. `split` may be left out for a file or a folder with one split. `images` is the folder below which the
     image paths of a jsonl file start: by default `images/` beside it, else its own folder.
 
+    The paths are those of now: rows can be read after the process has changed its working directory, or in another.
+
     Raises UsageError for a missing folder or split, DataError for a folder whose conversion has not finished, for a
     missing shard, and for a file that is damaged or not phidata's.
     """
+    if not Path(path).exists():
+        open_folder(path)  # says why not, of the path as it was given
+    return open_data(Path(path).absolute(), split, images=None if images is None else Path(images).absolute())
+
+
+def open_data(path: str | Path, split: str | None = None, *, images: str | Path | None = None) -> ConversationData:
+    """`load` for a command, which stays where it is: its messages call the files as they were given."""
     root = Path(path)
     if root.is_file():
         if split is not None:

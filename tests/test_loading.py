@@ -174,3 +174,17 @@ def test_a_split_without_rows_is_an_empty_dataset_with_the_same_columns(tmp_path
     empty = phidata.load(folder, "test").to_hf()
     assert len(empty) == 0
     assert empty.features == phidata.load(folder, "train").to_hf().features
+
+
+def test_rows_are_there_after_the_working_directory_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "data", {"train": [ROW]})
+    monkeypatch.chdir(tmp_path)
+    data = phidata.load("data", images="data/images")
+    single = phidata.load("data/set_train.jsonl")
+    monkeypatch.chdir("/")
+    assert [len(data.image_bytes(0)), len(single.image_bytes(0))] == [1, 1]
+    assert pickle.loads(pickle.dumps(data))[0].id == "a"
+    with pytest.raises(UsageError, match=r"^no data folder gone; "):
+        phidata.load("gone")

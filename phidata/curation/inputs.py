@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from phidata.errors import UsageError
-from phidata.loading import ConversationData, load, open_folder
+from phidata.loading import ConversationData, open_data, open_folder
 from phidata.records import Conversation
 from phidata.storage.folder import MANIFEST, DataFolder
 from phidata.storage.hashing import sha256_of
@@ -68,7 +68,7 @@ def _open(folder: DataFolder, taken: set[str]) -> Input:
         name=folder.name,
         label=next(label for label in _labels(folder.name) if label not in taken),
         shape=folder.shape,
-        splits={split: load(folder.root, split) for split in folder.files},
+        splits={split: open_data(folder.root, split) for split in folder.files},
         sha256=sha256_of(*files),
     )
 

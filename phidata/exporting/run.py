@@ -10,7 +10,7 @@ from phidata.exporting.pictures import How
 from phidata.exporting.records import export_records
 from phidata.exporting.result import Exported
 from phidata.exporting.shards import export_shards
-from phidata.loading import load, open_folder
+from phidata.loading import open_data, open_folder
 from phidata.storage.place import check_place
 from phidata.storage.shape import SHARD_BYTES
 
@@ -46,7 +46,7 @@ def export(
     if how == "reference" and (to == "webdataset" or source.shape != "images-jsonl"):
         raise UsageError(f"the images of {folder} can not be referred to; leave out --images reference")
     check_place(Path(out), read=[source.root])
-    splits = {split: load(source.root, split) for split in source.files}
+    splits = {split: open_data(source.root, split) for split in source.files}
     if to == "webdataset":
         return export_shards(source, splits, Path(out), skip_refused=skip_refused, shard_bytes=shard_bytes)
     return export_records(source, splits, FORMATS[to], Path(out), how, skip_refused=skip_refused)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from phidata.console import progress
 from phidata.errors import UsageError
-from phidata.loading import ConversationData, load, open_folder
+from phidata.loading import ConversationData, open_data, open_folder
 from phidata.statistics.collect import count_split
 from phidata.statistics.counts import Counts
 from phidata.statistics.row_tokens import NUM_CROPS, RowTokens
@@ -67,12 +67,12 @@ def open_splits(
 ) -> tuple[Shape, dict[str, ConversationData]]:
     """The shape of a data folder and its splits by name; a file by itself is one split called by its stem."""
     if Path(path).is_file():
-        data = load(path, split, images=images)
+        data = open_data(path, split, images=images)
         shapes = {f".{suffix}": shape for shape, suffix in SUFFIXES.items()}
         return shapes.get(Path(path).suffix, "images-jsonl"), {Path(path).stem: data}
     folder = open_folder(path)
     names = sorted(folder.splits, key=_training_first) if split is None else [split]
-    return folder.shape, {name: load(path, name, images=images) for name in names}
+    return folder.shape, {name: open_data(path, name, images=images) for name in names}
 
 
 def _training_first(split: str) -> tuple[int, str]:
