@@ -33,7 +33,8 @@ TARGETS = ("llava", "sharegpt", "messages", "swift", "webdataset")
 def export(folder: Path, to: str, out: Path, images: str, skip_refused: bool, shard_size: str, format_: str) -> None:
     """Write a data folder of any shape as records that another trainer reads, with its images.
 
-    `phidata convert --from NAME` with the same name reads them back. Exit code 0: every row is written, or listed in
+    `phidata convert --from NAME` with the same name reads them back; webdataset is a data folder, which every command
+    reads. Exit code 0: every row is written, or listed in
     refused.tsv with --skip-refused; 1: the format can not hold some rows, and nothing is written; 2: it can not be done
     as asked.
     """
