@@ -160,8 +160,8 @@ def _kept(record: Mapping[str, Any], column: str) -> Any:
     found = fields.value(record, column)
     inside = [found]
     for item in inside:
-        if isinstance(item, bytes):
+        if isinstance(item, bytes) or (isinstance(item, float) and not math.isfinite(item)):
             what = "is" if item is found else "holds"
-            raise DataError(f"its {column!r} {what} bytes, which metadata can not hold")
+            raise DataError(f"its {column!r} {what} {kind_of(item)}, which metadata can not hold")
         inside += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
     return found
