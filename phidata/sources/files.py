@@ -97,7 +97,8 @@ def tables(root: Root, *layouts: Sequence[str], folder: str | None = None) -> li
 def any_tables(root: Root, pattern: str = "*") -> list[SourceTable]:
     """The tables of any kind whose paths match a pattern, by split.
 
-    Raises UsageError when there are none, and DataError when the first of them is empty or damaged.
+    Raises UsageError when there are none, and DataError when the first of them is empty or damaged, or its first row is
+    while none tells the columns.
     """
     files = [file for file in root.files(*SUFFIXES) if fnmatchcase(file, pattern)]
     if not files:
@@ -105,7 +106,7 @@ def any_tables(root: Root, pattern: str = "*") -> list[SourceTable]:
         raise UsageError(f"{root.name} holds no table{wanted}; tables are {', '.join(SUFFIXES)}")
     found = _source_tables(root, files)
     if not found[0].table.columns:
-        raise DataError(f"{found[0].file} is empty, where columns and rows are expected")
+        raise _without_columns(found[0])
     return found
 
 
@@ -239,6 +240,18 @@ class ImageFinder:
 
 def _source_tables(root: Root, files: Iterable[str]) -> list[SourceTable]:
     return [SourceTable(split=split_of(file), file=file, path=root.path / file) for file in by_split(files)]
+
+
+def _without_columns(source: SourceTable) -> DataError:
+    table = source.table
+    number, _ = next(table.rows(), (0, None))
+    if not number:
+        return DataError(f"{source.file} is empty, where columns and rows are expected")
+    try:
+        table.row(number)
+    except DataError as error:
+        return DataError(f"{source.file}:{number}: {error}")
+    return DataError(f"{source.file}:{number} has no keys, where columns are expected")
 
 
 def _near(root: Root) -> Iterator[Parts]:

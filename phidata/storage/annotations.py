@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from phidata.errors import DataError
+from phidata.storage.json_faults import reason, repeated_key
 
 # What decoding JSON raises, RecursionError for brackets in brackets in brackets.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -135,7 +136,8 @@ def json_keys(path: Path) -> tuple[str, ...]:
         return ()
     except UNREADABLE as error:
         line = first.line if first else 1
-        raise DataError(f"{path.name}:{line} is not JSON ({error}); get the file again or mend it") from error
+        why = reason(error, first.data if first else b"")
+        raise DataError(f"{path.name}:{line} is not JSON ({why}); get the file again or mend it") from error
 
 
 def first_keys(path: Path, *, under: str | None = None, members: bool = False) -> tuple[str, ...]:
@@ -197,10 +199,13 @@ def _first_keys(path: Path, _size: int, _changed: int, under: str | None, member
 def _entry(line: int, data: bytes) -> Entry:
     try:
         value = msgspec.json.decode(data)
+        repeated = repeated_key(data, value) if isinstance(value, dict) else None
     except UnicodeDecodeError as error:
         return Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
     except (msgspec.MsgspecError, RecursionError) as error:
-        return Entry(line, {}, f"it is not JSON ({error}); mend the file")
+        return Entry(line, {}, f"it is not JSON ({reason(error, data)}); mend the file")
+    if repeated is not None:
+        return Entry(line, {}, f"it has the key {repeated!r} twice; mend the file")
     if isinstance(value, dict):
         return Entry(line, value)
     return Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from phidata import UsageError
+from phidata import DataError, UsageError
 
 from .sources import IMAGE, KITCHEN, PAGE, converted, picture, turns, write, write_lines
 
@@ -210,3 +210,35 @@ def test_a_number_that_is_none_fails_its_row(tmp_path: Path) -> None:
         "failed train.parquet:2: its 'a' is the number nan, where a text or a number is expected",
         "failed train.parquet:3: its 'a' is the number -inf, where a text or a number is expected",
     ]
+
+
+def test_a_number_that_is_none_in_metadata_fails_its_row(tmp_path: Path) -> None:
+    nested = [{"x": [0.5]}, {"x": [1.0, float("inf")]}]
+    table = pa.table({"q": ["1?", "2?"], "a": [float("nan"), 1.0], "n": nested})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert converted("table", tmp_path, map=("user={q}", "assistant=b c", "metadata.n=n"))[1:] == [
+        "failed train.parquet:2: its 'n' holds the number inf, which metadata can not hold",
+    ]
+    assert converted("table", tmp_path, map=("user={q}", "assistant=b c", "metadata.a=a"))[0] == (
+        "failed train.parquet:1: its 'a' is the number nan, which metadata can not hold"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "{bad\n",
+            "n.jsonl:1: it is not JSON (JSON is malformed: object keys must be strings (byte 1)); mend the file",
+        ),
+        ("\n7\n[1]\n", "n.jsonl:2: it is the number 7, where an object is expected; mend the file"),
+        ('{"a": "\\ud800"}\n', "n.jsonl:1: it is not JSON (\\ud800 is half a character); mend the file"),
+        ("{}\n", "n.jsonl:1 has no keys, where columns are expected"),
+        ("\n", "n.jsonl is empty, where columns and rows are expected"),
+    ],
+)
+def test_a_table_without_a_readable_row_says_why(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path / "n.jsonl", text)
+    with pytest.raises(DataError) as failure:
+        converted("table", tmp_path, map=("user=q {a}", "assistant=a"))
+    assert str(failure.value) == message

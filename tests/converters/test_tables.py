@@ -223,3 +223,17 @@ def test_a_header_that_is_no_csv_is_told(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, 'a,"b"c\n1,2\n'.replace(",", "," if name == "a.csv" else "\t"))
     with pytest.raises(DataError, match=rf"^{name}:1: the header is no row of column names \(.* expected after '\"'\)"):
         open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (r'{"a": "x", "a": "z"}', "it has the key 'a' twice; mend the file"),
+        (r'{"a": "x: y", "b": [{"c" :1, "d": 2, "\u0063": 3}]}', "it has the key 'c' twice; mend the file"),
+        (r'{"a": "x: y", "b": [{"c": 1}, {"c": 2.5}], "c": {"a": "a:"}}', None),
+        (r'{"a": "\udc00 \ud83d\ude00"}', r"it is not JSON (\udc00 is half a character); mend the file"),
+        (r'{"a": "\\ud800 \ud83d\ude00"}', None),
+    ],
+)
+def test_a_record_that_would_lose_something_has_a_problem(tmp_path: Path, text: str, problem: str | None) -> None:
+    assert [entry.problem for entry in json_objects(write(tmp_path / "a.jsonl", text + "\n"))] == [problem]
