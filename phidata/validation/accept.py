@@ -72,10 +72,19 @@ def accept_block(block: bytes) -> Accepted | None:
         rows = _decode_lines(block)
     except _REFUSED:
         return None
-    num_ends = block.count(b"}\n{") + (block.count(b"}\r\n{") if b"\r" in block else 0)
-    if len(rows) != num_ends + 1 or block.count(b"\n") != num_ends + block.endswith(b"\n"):
+    if not _are_rows(block.removesuffix(b"\n").split(b"\n"), len(rows)):
         return None  # a blank line, several rows on a line, or a row on several lines: they can make up for each other
     return _accept(rows, block)
+
+
+def _are_rows(lines: list[bytes], num_rows: int) -> bool:
+    """Whether each line begins and ends as an object does: no row goes on behind "}" with a line that begins so."""
+    if len(lines) != num_rows:
+        return False
+    edges = b"".join([line[:1] + line[-1:] for line in lines])
+    if b"\r" in edges:
+        edges = b"".join([line[:1] + line.rstrip(b"\r")[-1:] for line in lines])
+    return edges == b"{}" * num_rows
 
 
 def _accept(rows: list[AcceptedRow], block: bytes) -> Accepted | None:
