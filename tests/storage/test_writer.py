@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
+import weakref
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from jsonschema import Draft202012Validator
 
 import phidata
 from phidata import Conversation, DataError, Turn, UsageError
+from phidata.storage.batches import BatchShardFile
 from phidata.storage.ledger import LedgerLine, ledgers
 from phidata.storage.manifest import DataFile, RowLedger, SplitLedger, read_manifest
+from phidata.storage.parquet import begin_shard
 from phidata.storage.shape import Shape
+from phidata.storage.shards import ShardedWriter
 from phidata.storage.splits import split_writer
 from phidata.storage.unnamed import UnnamedFile
 from phidata.storage.writer import DatasetWriter
@@ -134,6 +139,22 @@ def test_what_a_killed_run_has_left_is_removed_by_the_next(tmp_path: Path, shape
     write_folder(tmp_path / "again", shape)
     assert tree(tmp_path / "out") == tree(tmp_path / "again")
     assert not left.exists()
+
+
+def test_what_wrote_a_finished_shard_is_let_go(tmp_path: Path) -> None:
+    begun: list[weakref.ref[BatchShardFile]] = []
+
+    def begin(folder: Path) -> BatchShardFile:
+        shard = begin_shard(folder)
+        begun.append(weakref.ref(shard))
+        return shard
+
+    writer = ShardedWriter(tmp_path, "parquet", "train", shard_bytes=1, begin=begin)
+    for row in numbered(3):
+        writer.add(row, [RED])
+    gc.collect()
+    assert [shard() is not None for shard in begun] == [False, False, True]
+    assert [file.rows for file in writer.finish()] == [1, 1, 1]
 
 
 def test_a_split_that_is_written_again_leaves_no_old_shards(tmp_path: Path, sharded: Shape) -> None:
