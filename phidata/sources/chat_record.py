@@ -15,7 +15,7 @@ from phidata.records import Turn
 from phidata.sources.chat import Chat, Exchange, read_chat
 from phidata.sources.chat_layout import ChatLayout, is_empty
 from phidata.sources.chat_message import Medium
-from phidata.storage.annotations import UNREADABLE, kind_of
+from phidata.storage.annotations import UNREADABLE, kind_of, read_entry
 
 KEPT = "phidata"  # the key under which an export keeps what the format has no place for
 
@@ -70,15 +70,10 @@ def check_supported(record: Mapping[str, Any]) -> None:
 
 
 def _decoded(data: bytes) -> dict[str, Any]:
-    try:
-        record = msgspec.json.decode(data)
-    except UnicodeDecodeError as error:
-        raise DataError(f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8") from error
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise DataError(f"it is not JSON ({error}); mend the file") from error
-    if not isinstance(record, dict):
-        raise DataError(f"it is {kind_of(record)}, where an object is expected; mend the file")
-    return record
+    entry = read_entry(1, data)
+    if entry.problem is not None:
+        raise DataError(entry.problem)
+    return entry.value
 
 
 def _kept(record: Mapping[str, Any], num_turns: int) -> Kept:

@@ -83,12 +83,28 @@ def json_records(path: Path, key: str | None = None) -> Iterator[Record]:
 
 def json_objects(path: Path, key: str | None = None) -> Iterator[Entry]:
     """The records of `json_records`, decoded; one that is no JSON object has a problem instead of a value."""
-    return (_entry(record.line, record.data) for record in json_records(path, key))
+    return (read_entry(record.line, record.data) for record in json_records(path, key))
+
+
+def read_entry(line: int, data: bytes) -> Entry:
+    """Decode one record, in which no key may stand twice."""
+    try:
+        value = msgspec.json.decode(data)
+        repeated = repeated_key(data, value) if isinstance(value, dict) else None
+    except UnicodeDecodeError as error:
+        return Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return Entry(line, {}, f"it is not JSON ({reason(error, data)}); mend the file")
+    if repeated is not None:
+        return Entry(line, {}, f"it has the key {repeated!r} twice; mend the file")
+    if isinstance(value, dict):
+        return Entry(line, value)
+    return Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
 
 
 def json_members(path: Path) -> Iterator[tuple[str, Entry]]:
     """The members of `json_items`, decoded likewise, each with its key."""
-    return ((key, _entry(line, data)) for key, line, data in json_items(path))
+    return ((key, read_entry(line, data)) for key, line, data in json_items(path))
 
 
 def json_items(path: Path) -> Iterator[Item]:
@@ -194,21 +210,6 @@ def _first_keys(path: Path, _size: int, _changed: int, under: str | None, member
         return tuple(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
     except UNREADABLE:
         return ()
-
-
-def _entry(line: int, data: bytes) -> Entry:
-    try:
-        value = msgspec.json.decode(data)
-        repeated = repeated_key(data, value) if isinstance(value, dict) else None
-    except UnicodeDecodeError as error:
-        return Entry(line, {}, f"it is not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8")
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return Entry(line, {}, f"it is not JSON ({reason(error, data)}); mend the file")
-    if repeated is not None:
-        return Entry(line, {}, f"it has the key {repeated!r} twice; mend the file")
-    if isinstance(value, dict):
-        return Entry(line, value)
-    return Entry(line, {}, f"it is {kind_of(value)}, where an object is expected; mend the file")
 
 
 def _ends_with_line(path: Path, start: int) -> bool:
