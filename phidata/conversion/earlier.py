@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from phidata.errors import PhidataError, UsageError
-from phidata.loading import load
 from phidata.storage.folder import CARD, FAILURES, IMAGES, MANIFEST
 from phidata.storage.ledger import LEDGER
 from phidata.storage.manifest import Manifest, read_manifest
@@ -66,6 +65,8 @@ def _image_files(root: Path) -> list[str]:
 
 def _named_images(root: Path, manifest: Manifest) -> set[str]:
     """The images that rows name; of rows that can not be read, none."""
+    from phidata.loading import load  # takes numpy, which no other part of a conversion needs
+
     named: set[str] = set()
     for split, ledger in manifest.splits.items():
         if ledger.written:
