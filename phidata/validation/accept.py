@@ -37,7 +37,6 @@ class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(AcceptedRow).decode
-_decode_lines = msgspec.json.Decoder(AcceptedRow).decode_lines
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -64,27 +63,6 @@ def accept(lines: Sequence[bytes]) -> Accepted | None:
     except _REFUSED:
         return None
     return _accept(rows, b"\n".join(lines))
-
-
-def accept_block(block: bytes) -> Accepted | None:
-    """The same for a block of whole lines with their ends, which need not be taken apart."""
-    try:
-        rows = _decode_lines(block)
-    except _REFUSED:
-        return None
-    if not _are_rows(block.removesuffix(b"\n").split(b"\n"), len(rows)):
-        return None  # a blank line, several rows on a line, or a row on several lines: they can make up for each other
-    return _accept(rows, block)
-
-
-def _are_rows(lines: list[bytes], num_rows: int) -> bool:
-    """Whether each line begins and ends as an object does: no row goes on behind "}" with a line that begins so."""
-    if len(lines) != num_rows:
-        return False
-    edges = b"".join([line[:1] + line[-1:] for line in lines])
-    if b"\r" in edges:
-        edges = b"".join([line[:1] + line.rstrip(b"\r")[-1:] for line in lines])
-    return edges == b"{}" * num_rows
 
 
 def _accept(rows: list[AcceptedRow], block: bytes) -> Accepted | None:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
-from phidata.validation.accept import Accepted, AcceptedRow, accept, accept_block, decode_row
+from phidata.validation.accept import Accepted, AcceptedRow, accept, decode_row
 from phidata.validation.checks import RowChecks
 from phidata.validation.concern import Concern
 from phidata.validation.images import RowImages
@@ -38,18 +38,6 @@ class Part(msgspec.Struct, kw_only=True):
     diagnostics: list[Diagnostic] = []
     tokens: list[int] = []
     accepted: int = 0
-
-
-def clean_part(read: Lines) -> Part | None:
-    """What there is to say about a range in which no rule finds anything, images aside; None for another."""
-    if read.byte_order_mark or len(read.block) > MAX_LINE_BYTES:
-        return None
-    clean = accept_block(read.block)
-    if clean is None:
-        return None
-    ids: list[str | None] = [row.id for row in clean.rows]
-    num_rows = len(ids)
-    return Part(num_lines=num_rows, rows=num_rows, turns=clean.num_turns, images=clean.num_images, ids=ids)
 
 
 class RowsCheck:

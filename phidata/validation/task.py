@@ -10,7 +10,7 @@ from phidata.validation.checks import Checks
 from phidata.validation.images import FileImages
 from phidata.validation.inputs import DataFile
 from phidata.validation.lines import LineRange, read_lines
-from phidata.validation.part import RANGE_BYTES, LinesCheck, Part, RowsCheck, clean_part
+from phidata.validation.part import RANGE_BYTES, LinesCheck, Part, RowsCheck
 from phidata.validation.seen import Slots
 from phidata.validation.shards import RowRange, ShardImages, open_shard, unreadable_shard
 
@@ -36,8 +36,6 @@ class PartCheck:
         file, rows = task
         if isinstance(rows, LineRange):
             read = read_lines(rows, RANGE_BYTES[self._checks.media])
-            if self._checks.media == "none" and not self._of_rows and (part := clean_part(read)):
-                return part
             return LinesCheck(file, read, self._images_below(file.images or ""), self._of_rows).run()
         try:
             return self._check_shard(file, rows)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from phidata.schema import conversation_schema
-from phidata.validation.accept import accept, accept_block
+from phidata.validation.accept import accept
 from phidata.validation.row import read_row
 
 from .strategies import dumped, lines, rows
@@ -50,38 +50,7 @@ def test_an_accepted_row_is_valid_by_the_schema_alone(line: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(lines.filter(lambda line: b"\n" not in line), min_size=1, max_size=5))
 def test_lines_are_accepted_together_exactly_when_each_is_alone(several: list[bytes]) -> None:
-    each = all(accept([line]) for line in several)
-    assert (accept(several) is not None) == each
-    assert (accept_block(b"".join(line + b"\n" for line in several)) is not None) == each
-    if several[-1]:
-        assert (accept_block(b"\n".join(several)) is not None) == each
-
-
-ROW = b'{"id":"a","source":"s","conversations":[{"images":[],"user":"u","assistant":"x"}]}'
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        ROW + b" " + ROW,
-        ROW + b"\n\n" + ROW,
-        ROW.replace(b",", b",\n"),
-        ROW.replace(b",", b",\n") + ROW,
-        ROW + ROW + b"\n\n" + ROW,  # as many rows as lines
-        ROW + ROW + b"\n" + ROW.replace(b",", b",\n", 1),
-        b"\n",
-        b"",
-    ],
-)
-def test_a_block_in_which_a_line_is_no_row_is_not_accepted(block: bytes) -> None:
-    assert accept_block(block) is None
-    assert accept_block(block + b"\n") is None
-
-
-def test_lines_may_end_as_windows_ends_them() -> None:
-    accepted = accept_block(ROW + b"\r\n" + ROW + b"\r\n")
-    assert accepted
-    assert len(accepted.rows) == 2
+    assert (accept(several) is not None) == all(accept([line]) for line in several)
 
 
 @pytest.mark.parametrize(("depth", "accepted"), [(62, True), (63, False), (5000, False)])
