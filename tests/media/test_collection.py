@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
 
 from .expectations import COLLECTION, FILE, ROOT, expectation
@@ -41,9 +42,16 @@ def test_there_are_copies_of_many_kinds() -> None:
     }
 
 
+is_older_pillow = int(PIL.__version__.partition(".")[0]) < 13
+
+
 @pytest.mark.parametrize(("path", "line"), COPIES, ids=[path.name for path, _ in COPIES])
 def test_a_file_gives_what_is_expected(path: Path, line: dict[str, Any]) -> None:
-    assert expectation(path, line["path"]) == line
+    found = expectation(path, line["path"])
+    if is_older_pillow and line["gives"].startswith("fails: "):  # it words some of its reasons otherwise
+        assert found["gives"].startswith("fails: ")
+    else:
+        assert found == line
 
 
 @pytest.mark.skipif(not (COLLECTION / "image").is_dir(), reason="PHIDATA_TEST_DATA names no collection")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from .conftest import RED, ROW_BYTES, numbered, write_folder
 
 
 def num_open() -> int:
+    gc.collect()  # files that earlier tests have left to be closed
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
@@ -29,7 +31,7 @@ def test_no_more_than_some_files_are_open(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(files[0]))
     assert again.read(0, 9) == b"0"
     del files, file, again
-    assert num_open() == before
+    assert num_open() <= before
 
 
 def test_threads_that_read_more_files_than_are_open_read_what_is_there(tmp_path: Path) -> None:
