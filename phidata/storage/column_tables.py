@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _ARROW_FILE = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
-class ColumnTable:
+class ColumnTable(ABC):
     """A file of record batches, read forward, one batch in memory at a time.
 
     Class labels, which the `datasets` library stores as numbers, are given by their names.
@@ -55,10 +56,10 @@ class ColumnTable:
             self._end = self._start + self._batch.num_rows
         return self._named(_cells(self._batch.slice(index - self._start, 1)))
 
+    @abstractmethod
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
         """Batches of about `num_rows` rows with the index of their first row, from one that holds row `first` or comes
         before it."""
-        raise NotImplementedError
 
     def _guarded(self, batches: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         import pyarrow as pa
