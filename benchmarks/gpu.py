@@ -56,7 +56,7 @@ def main() -> None:
                     "num_crops": NUM_CROPS,
                     "precision": "bf16",
                     "attention": options.attention,
-                    "gradient_checkpointing": not options.no_checkpointing,
+                    "gradient_checkpointing": "off" if options.no_checkpointing else "on",
                 },
                 "data": {"dir": str(root / "data"), "num_workers": 2},
                 "train": {

@@ -25,7 +25,7 @@ from phitrain.batch import Batch, Samples, Slot, collate
 from phitrain.config import Config, config_from, read_recipe
 from phitrain.create import create_model_folder
 from phitrain.engine import close_world, open_world, weight_decay_groups
-from phitrain.models.adapter import open_adapter
+from phitrain.models.adapter import Loading, open_adapter
 from phitrain.trainer import learning_rate, train
 
 CLIPS = Path(__file__).parents[1] / "examples" / "ucf101_subset"
@@ -91,7 +91,7 @@ def hf_trainer(config: Config, root: Path) -> tuple[list[float], list[float]]:
     transformers.utils.logging.set_verbosity_error()
     adapter = open_adapter(config.model.name_or_path, config.model.num_crops)
     samples = Samples(phidata.load(config.data.dir, split="train"), adapter.preprocessor)
-    module: Any = adapter.load(dtype=torch.float32, attention="sdpa", gradient_checkpointing=False)
+    module: Any = adapter.load(Loading(dtype=torch.float32, attention="sdpa", device=torch.device("cpu")))
     optimizer = torch.optim.AdamW(
         weight_decay_groups(module, config.optimizer.weight_decay),
         lr=config.optimizer.learning_rate,

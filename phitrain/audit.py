@@ -44,7 +44,7 @@ class GradientAudit:
         untrained = {
             name
             for name in zero
-            if not self._adapter.may_have_zero_gradient(name) and (with_images or not self._adapter.is_vision(name))
+            if not self._adapter.may_have_zero_gradient(name) and (with_images or self._adapter.part_of(name) == "llm")
         }
         self._stop_for(untrained, "get no gradient")
         self._stop_for(broken, "get a gradient that is not finite")

@@ -39,11 +39,15 @@ class Sample:
     slot: Slot
     rendered: Rendered
     pixels: Inputs
+    num_crops: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples side by side. `inputs` and `labels` (batch, tokens) go to the model; the counts leave fillers out."""
+    """Samples side by side. `inputs` and `labels` (batch, tokens) go to the model; the counts leave fillers out.
+
+    `lengths`: tokens of each sample, without padding. `num_crops`: crops of 336 x 336 that the vision tower runs.
+    """
 
     slots: list[Slot]
     inputs: Inputs
@@ -51,6 +55,8 @@ class Batch:
     num_supervised: int
     num_tokens: int
     num_images: int
+    num_crops: int
+    lengths: tuple[int, ...]
 
 
 class Samples(Dataset[Sample]):
@@ -78,7 +84,7 @@ class Samples(Dataset[Sample]):
             rendered = prompt_for_turn(conversation, slot.turn, sizes, self.preprocessor.chat)
         self._refuse_long(slot.row, len(rendered))
         pixels = self.preprocessor.pixels(images) if images else {}
-        return Sample(slot=slot, rendered=rendered, pixels=pixels)
+        return Sample(slot=slot, rendered=rendered, pixels=pixels, num_crops=self.preprocessor.num_crops_of(pixels))
 
     def check(self, row: int) -> None:
         """Raise DataError for a row that can not be used: not a conversation, an image not there, or too long.
@@ -130,14 +136,16 @@ def collate(samples: Sequence[Sample], pad_id: int, *, left: bool = False) -> Ba
             labels[row, place] = torch.where(supervised, ids[row, place], IGNORED)
     names = sorted({name for sample in samples for name in sample.pixels})
     pixels = {name: torch.cat([s.pixels[name] for s in samples if name in s.pixels]) for name in names}
-    real = [sample.rendered for sample in samples if not sample.slot.filler]
+    real = [sample for sample in samples if not sample.slot.filler]
     return Batch(
         slots=[sample.slot for sample in samples],
         inputs={"input_ids": ids, "attention_mask": mask, **pixels},
         labels=labels,
         num_supervised=int((labels != IGNORED).sum()),
-        num_tokens=sum(len(rendered) for rendered in real),
-        num_images=sum(rendered.num_images for rendered in real),
+        num_tokens=sum(len(sample.rendered) for sample in real),
+        num_images=sum(sample.rendered.num_images for sample in real),
+        num_crops=sum(sample.num_crops for sample in real),
+        lengths=tuple(len(sample.rendered) for sample in real),
     )
 
 

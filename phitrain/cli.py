@@ -18,9 +18,9 @@ import phidata
 from phidata.console import run
 from phidata.errors import UsageError
 from phidata.loading import open_folder
-from phitrain.checkpoint import check_output
 from phitrain.config import Config, Values, config_from, read_recipe, read_setting
 from phitrain.models.adapter import check_model
+from phitrain.output import check_output
 
 NOT_YET = {
     "use_lora": "LoRA is not available yet; leave --use_lora out to train all weights",
@@ -112,7 +112,7 @@ def flag(*names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Calla
 @flag("--zero", type=int, help="ZeRO stage: 0, 1 or 2")
 @flag("--attention", help="eager, sdpa or flash_attention_2")
 @click.option("--use_flash_attention", is_flag=True, help="the same as --attention flash_attention_2")
-@flag("--gradient_checkpointing", is_flag=True, help="recompute activations: less memory, more time")
+@flag("--gradient_checkpointing", is_flag=False, flag_value="on", help="recompute activations: on, vision, llm or off")
 @flag("--seed", type=int)
 @flag("--eval_splits", help="comma-separated, as in val,test; '' evaluates nothing")
 @flag("--eval_batch_size", type=int)
@@ -177,9 +177,9 @@ def evaluate(model: str, data_dir: str, splits: str, output: Path | None, form: 
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"--output {output}: there is no folder {output.parent}; make it first")
     with silent_after_first_failure():
-        from phitrain.checkpoint import write_json
         from phitrain.engine import close_world, open_world
         from phitrain.evaluate import accuracy_lines
+        from phitrain.output import write_json
         from phitrain.trainer import evaluate_model
 
         world = open_world()

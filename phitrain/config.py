@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 import typing
@@ -20,31 +21,66 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PRECISIONS = ("auto", "bf16", "fp32")
-ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
+CHECKPOINTING = ("off", "on", "vision", "llm")
+STRATEGIES = ("full", "frozen-vision", "lora", "qlora")
+SCHEDULES = ("linear", "cosine", "constant")
+OFFLOADS = ("none", "optimizer", "parameters")
+METRICS = ("accuracy", "anls", "anls-official", "exact-any")
+HISTORIES = ("reference", "own")
+QUESTIONS = ("all", "one")
+ANSWERS = ("first", "random")
 
 Values = dict[str, dict[str, Any]]  # section → field → value
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPart:
-    """Which model, and how it runs. `precision` auto: bf16 on a device that has it, else fp32."""
+    """Which model, and how it runs.
+
+    `precision` auto: bf16 where the device has it, else fp16 on a GPU and fp32 on a CPU. `attention` auto: flash
+    attention where it runs, else sdpa. `gradient_checkpointing`: of which part the activations are computed again.
+    """
 
     name_or_path: str = ""
     precision: str = "auto"
-    attention: str = "sdpa"
+    attention: str = "auto"
     num_crops: int | None = None  # None: what the model's own preprocessor says
     max_length: int | None = None  # None: the model's own limit; a longer conversation is an error
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: str = "off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyPart:
+    """What of the model is trained. Everything but `kind` and `train_projector` concerns lora and qlora."""
+
+    kind: str = "full"
+    train_projector: bool = False  # frozen-vision: train the image projection and the separators all the same
+    freeze_vision: bool = False  # no adapters in the vision part
+    lora_rank: int = 64
+    lora_alpha_ratio: float = 2.0  # alpha = rank x ratio
+    lora_dropout: float = 0.0
+    dora: bool = False
+    rslora: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataPart:
-    """Which data folder, and how many processes a rank opens images with."""
+    """Which data folder, and how many processes a rank opens images with.
+
+    `questions` one: of all rows about the same images one a epoch, chosen by seed and epoch. `answer` random: of the
+    accepted answers one, chosen by seed, epoch and row. `converter` and `source` make the folder where there is none.
+    """
 
     dir: str = ""
     train_split: str = "train"
     num_workers: int = 0
+    questions: str = "all"
+    answer: str = "first"
+    converter: str = ""
+    source: str = ""  # "": the converter's own data set on the hub
+    convert_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +88,9 @@ class OptimizerPart:
     """AdamW with a linear schedule; the defaults are those of the published scripts."""
 
     learning_rate: float = 4e-5
+    vision_learning_rate: float | None = None  # of the vision tower; None: learning_rate
+    projector_learning_rate: float | None = None  # of the image projection and the separators; None: learning_rate
+    schedule: str = "linear"
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-7
     weight_decay: float = 0.01
@@ -61,7 +100,12 @@ class OptimizerPart:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainPart:
-    """The run itself. `batch_size` counts conversations an optimizer step, over all ranks."""
+    """The run itself. `batch_size` counts conversations an optimizer step, over all ranks.
+
+    `save_steps`: a checkpoint every so many steps; `save_total_limit`: how many of them are kept beside the best one.
+    `resume_from_checkpoint`: a checkpoint folder, or "latest" for the newest whole one of the output folder.
+    `zero`: ZeRO stage; `offload` optimizer: its state and step in host memory; parameters: those too (stage 3).
+    """
 
     output_dir: str = ""
     overwrite_output_dir: bool = False
@@ -70,19 +114,74 @@ class TrainPart:
     batch_size: int = 16
     batch_size_per_gpu: int = 1
     zero: int = 1
+    offload: str = "none"
     seed: int = 42
     log_every: int = 1
     tqdm: bool = True
+    save_steps: int | None = None
+    save_total_limit: int | None = None
+    resume_from_checkpoint: str | None = None
+    allow_changed: bool = False
+    report_to: tuple[str, ...] = ("auto",)  # beside TensorBoard: wandb, trackio; auto: those that are installed
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalPart:
-    """Generation before and after training; no splits means no evaluation."""
+    """Generation before, during and after training; no splits means no evaluation.
+
+    `every`: also after every so many steps. `history`: what stands in the place of earlier answers when a later turn
+    is asked, the reference answers or the model's own. The first metric decides which checkpoint is the best.
+    """
 
     splits: tuple[str, ...] = ("val", "test")
+    metrics: tuple[str, ...] = ("accuracy",)
+    history: str = "reference"
     batch_size: int = 4
     max_new_tokens: int = 64
     before: bool = True
+    every: int | None = None
+
+
+LOWEST = {
+    "train.num_train_epochs": 1,
+    "train.batch_size": 1,
+    "train.batch_size_per_gpu": 1,
+    "train.max_steps": 1,
+    "train.log_every": 1,
+    "train.save_steps": 1,
+    "train.save_total_limit": 1,
+    "train.seed": 0,
+    "model.num_crops": 1,
+    "model.max_length": 1,
+    "strategy.lora_rank": 1,
+    "data.num_workers": 0,
+    "optimizer.warmup_steps": 0,
+    "eval.batch_size": 1,
+    "eval.max_new_tokens": 1,
+    "eval.every": 1,
+}
+ABOVE_ZERO = (
+    "optimizer.learning_rate",
+    "optimizer.vision_learning_rate",
+    "optimizer.projector_learning_rate",
+    "optimizer.eps",
+    "optimizer.max_grad_norm",
+    "strategy.lora_alpha_ratio",
+)
+CHOICES: dict[str, tuple[object, ...]] = {
+    "model.precision": PRECISIONS,
+    "model.attention": ATTENTIONS,
+    "model.gradient_checkpointing": CHECKPOINTING,
+    "strategy.kind": STRATEGIES,
+    "data.questions": QUESTIONS,
+    "data.answer": ANSWERS,
+    "optimizer.schedule": SCHEDULES,
+    "train.zero": (0, 1, 2, 3),
+    "train.offload": OFFLOADS,
+    "train.report_to": ("auto", "wandb", "trackio"),
+    "eval.metrics": METRICS,
+    "eval.history": HISTORIES,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +189,7 @@ class Config:
     """One run, complete."""
 
     model: ModelPart = field(default_factory=ModelPart)
+    strategy: StrategyPart = field(default_factory=StrategyPart)
     data: DataPart = field(default_factory=DataPart)
     optimizer: OptimizerPart = field(default_factory=OptimizerPart)
     train: TrainPart = field(default_factory=TrainPart)
@@ -193,43 +293,54 @@ def _typed(where: str, kind: Any, value: Any) -> Any:
 
 
 def _check(config: Config) -> None:
-    for where, low in (
-        ("train.num_train_epochs", 1),
-        ("train.batch_size", 1),
-        ("train.batch_size_per_gpu", 1),
-        ("train.max_steps", 1),
-        ("train.log_every", 1),
-        ("train.seed", 0),
-        ("model.num_crops", 1),
-        ("model.max_length", 1),
-        ("data.num_workers", 0),
-        ("optimizer.warmup_steps", 0),
-        ("eval.batch_size", 1),
-        ("eval.max_new_tokens", 1),
-    ):
-        section, name = where.split(".")
-        value = getattr(getattr(config, section), name)
+    for where, low in LOWEST.items():
+        value = _value(config, where)
         if value is not None and value < low:
             raise UsageError(f"{where} is {value}; it must be at least {low}")
-    for where, value in (
-        ("optimizer.learning_rate", config.optimizer.learning_rate),
-        ("optimizer.eps", config.optimizer.eps),
-        ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
-    ):
-        if not value > 0:
-            raise UsageError(f"{where} is {value}; it must be above 0")
-    if config.model.precision == "fp16":
-        raise UsageError("precision fp16 is not available; use bf16, which needs no loss scaling, or fp32")
-    _one_of("model.precision", config.model.precision, PRECISIONS)
-    _one_of("model.attention", config.model.attention, ATTENTIONS)
-    if config.train.zero == 3:
-        raise UsageError("zero 3 is not available yet; use zero 2, which shards gradients and optimizer state")
-    _one_of("train.zero", config.train.zero, (0, 1, 2))
+    for where in ABOVE_ZERO:
+        value = _value(config, where)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"{where} is {value}; it must be a number above 0")
+    for where, known in CHOICES.items():
+        value = _value(config, where)
+        for one in value if isinstance(value, tuple) else (value,):
+            if one not in known:
+                hint = nearest(str(one), [str(name) for name in known])
+                raise UsageError(f"{where} is {one!r}; it must be one of {', '.join(map(str, known))}{hint}")
+    if not 0 <= config.strategy.lora_dropout < 1:
+        raise UsageError(f"strategy.lora_dropout is {config.strategy.lora_dropout}; it must be at least 0 and below 1")
+    _check_combinations(config)
 
 
-def _one_of(where: str, value: object, known: typing.Sequence[object]) -> None:
-    if value not in known:
-        raise UsageError(f"{where} is {value!r}; it must be one of {', '.join(str(name) for name in known)}")
+def _check_combinations(config: Config) -> None:
+    """Refuse what contradicts itself on every machine; what only this machine can not do is refused by `resolve`."""
+    strategy, train = config.strategy, config.train
+    if train.offload == "parameters" and train.zero != 3:
+        raise UsageError(f"--offload parameters needs --zero 3, found --zero {train.zero}; use --zero 3")
+    if train.offload == "optimizer" and train.zero == 0:
+        raise UsageError("--offload optimizer needs --zero 1, 2 or 3, found --zero 0; use --zero 1")
+    if strategy.kind not in ("lora", "qlora"):
+        for name in ("freeze_vision", "dora", "rslora"):
+            if getattr(strategy, name):
+                remedy = "use strategy.kind frozen-vision" if name == "freeze_vision" else "use strategy.kind lora"
+                raise UsageError(
+                    f"strategy.{name} concerns lora and qlora, found strategy.kind {strategy.kind}; {remedy}"
+                )
+    if strategy.train_projector and strategy.kind != "frozen-vision":
+        raise UsageError(
+            f"strategy.train_projector concerns frozen-vision, found strategy.kind {strategy.kind}; leave it out"
+        )
+    if not config.eval.metrics:
+        raise UsageError(f"eval.metrics names no metric; give one or more of {', '.join(METRICS)}")
+    if config.train.save_total_limit is not None and config.train.save_steps is None:
+        raise UsageError("--save_total_limit is given without --save_steps, so nothing is saved; give --save_steps too")
+    if config.eval.every is not None and not config.eval.splits:
+        raise UsageError("--eval_steps is given and --eval_splits names no split; name the splits to evaluate")
+
+
+def _value(config: Config, where: str) -> Any:
+    section, name = where.split(".")
+    return getattr(getattr(config, section), name)
 
 
 def _listed(names: typing.Iterable[str]) -> str:

@@ -11,10 +11,10 @@ import torch
 from transformers.utils import logging
 
 from phidata.errors import UsageError
-from phitrain.checkpoint import fresh_folder, make_durable
 from phitrain.models.phi3v.configuration import Phi3VConfig
 from phitrain.models.phi3v.modeling import Phi3VForCausalLM
 from phitrain.models.phi3v.processing import write_processor_files, write_tokenizer_files
+from phitrain.output import fresh_folder, make_durable
 
 # Changes to Phi-3.5-vision's configuration; every size keeps its vocabulary, crops of 336 pixels and RoPE switch.
 SIZES: dict[str, dict[str, Any]] = {

@@ -18,18 +18,31 @@ from phidata.console import Progress, progress
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One optimizer step, over all ranks; one line of log.jsonl."""
+    """One optimizer step, over all ranks; one line of log.jsonl.
+
+    `grad_norms` and `lrs` by part of the model (llm, projector, vision), `lr` the language model's or the only one.
+    `data_wait_share`: of the step's seconds, those in which the first rank waited for data. `mfu`, `hfu`: share of the
+    devices' peak FLOP/s that the step's mathematics, and what was really computed, come to; None where the peak is
+    not known. `skipped`: a gradient was not finite and nothing was updated.
+    """
 
     step: int
     epoch: float
     loss: float
     grad_norm: float
+    grad_norms: dict[str, float]
     lr: float
+    lrs: dict[str, float]
     tokens_per_s: float
     images_per_s: float
+    samples_per_s: float
+    data_wait_share: float
     peak_memory_bytes: int
+    mfu: float | None
+    hfu: float | None
     supervised_tokens: int
     seconds: float
+    skipped: bool = False
 
     def __str__(self) -> str:
         return (

@@ -19,11 +19,12 @@ import phidata
 from phidata.errors import DataError, PhidataError, UsageError
 from phitrain.audit import GradientAudit
 from phitrain.batch import Batch, Samples, load_batches, micro_batches, steps_of_epoch
-from phitrain.checkpoint import RUN_CONFIG, check_output, check_space, open_output, save_model, write_json
 from phitrain.config import Config
 from phitrain.engine import Engine, World
 from phitrain.evaluate import Asking, accuracy_lines, evaluate, to_device
-from phitrain.models.adapter import Adapter, open_adapter
+from phitrain.export import save_model
+from phitrain.models.adapter import Adapter, Loading, open_adapter
+from phitrain.output import RUN_CONFIG, check_output, check_space, open_output, write_json
 from phitrain.report import Report, Step, note, open_report, peak_memory_bytes
 
 Summary = dict[str, Any]
@@ -103,9 +104,15 @@ def run_steps(
             epoch=(number - 1) // per_epoch + ((number - 1) % per_epoch + 1) / per_epoch,
             loss=loss,
             grad_norm=grad_norm,
+            grad_norms={},
             lr=rate,
+            lrs={},
             tokens_per_s=tokens / elapsed,
             images_per_s=images / elapsed,
+            samples_per_s=0.0,
+            data_wait_share=0.0,
+            mfu=None,
+            hfu=None,
             peak_memory_bytes=peak_memory_bytes(world.device),
             supervised_tokens=supervised,
             seconds=elapsed,
@@ -207,12 +214,14 @@ def evaluate_splits(
 
 
 def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
-    module = adapter.load(
-        dtype=torch.bfloat16 if config.model.precision == "bf16" else torch.float32,
-        attention=config.model.attention,
-        gradient_checkpointing=config.model.gradient_checkpointing,
+    return adapter.load(
+        Loading(
+            dtype=torch.bfloat16 if config.model.precision == "bf16" else torch.float32,
+            attention=config.model.attention,
+            device=world.device,
+            checkpointing=config.model.gradient_checkpointing,
+        )
     )
-    return module.to(world.device)
 
 
 def resolve(config: Config, world: World) -> tuple[Config, list[str]]:
@@ -235,7 +244,8 @@ def resolve(config: Config, world: World) -> tuple[Config, list[str]]:
     if config.model.attention == "flash_attention_2" and not (has_cuda and importlib.util.find_spec("flash_attn")):
         missing = "the package flash-attn (extra 'flash')" if has_cuda else "a CUDA device"
         raise UsageError(f"flash_attention_2 needs {missing}; use --attention sdpa")
-    model = dataclasses.replace(config.model, precision=precision)
+    attention = "sdpa" if config.model.attention == "auto" else config.model.attention
+    model = dataclasses.replace(config.model, precision=precision, attention=attention)
     return dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, zero=zero)), notes
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from phidata.errors import UsageError
 from phitrain.render import ChatFormat
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Inputs = dict[str, "Tensor"]
+
+
+class LoraTargets(NamedTuple):
+    """Names of linear layers, as peft's `target_modules` takes them: of the language model, of the vision part, and a
+    pattern of those that never run."""
+
+    llm: tuple[str, ...]
+    vision: tuple[str, ...]
+    unused: str
 
 
 class Preprocessor(Protocol):
@@ -44,7 +53,26 @@ class Preprocessor(Protocol):
     def pixels(self, images: Sequence[Image]) -> Inputs:
         """The model's image inputs for one sample; those of a batch are these, concatenated along dimension 0."""
 
+    def num_crops_of(self, pixels: Inputs) -> int:
+        """How many pictures the vision tower runs for these inputs."""
+
     def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How a model is brought into memory.
+
+    `checkpointing`: off, on, vision or llm. `four_bit`: linear layers as NF4, quantised twice, packed as `dtype`.
+    `partition`: the DeepSpeed configuration of ZeRO stage 3, where every rank is to hold its share from the beginning.
+    """
+
+    dtype: torch.dtype
+    attention: str
+    device: torch.device
+    checkpointing: str = "off"
+    four_bit: bool = False
+    partition: dict[str, Any] | None = None
 
 
 class Adapter(Protocol):
@@ -53,8 +81,11 @@ class Adapter(Protocol):
     @property
     def preprocessor(self) -> Preprocessor: ...
 
-    def load(self, *, dtype: torch.dtype, attention: str, gradient_checkpointing: bool) -> nn.Module:
-        """The model on the CPU, ready to train: what never gets a gradient does not require one."""
+    @property
+    def lora_targets(self) -> LoraTargets: ...
+
+    def load(self, loading: Loading) -> nn.Module:
+        """The model on its device, in evaluation mode; what never gets a gradient does not require one."""
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
         """The summed cross entropy of the labels that are not -100: a scalar in float32.
@@ -63,11 +94,16 @@ class Adapter(Protocol):
         gradients as they come.
         """
 
-    def generate(self, module: nn.Module, inputs: Inputs, max_new_tokens: int) -> list[list[int]]:
-        """Greedy answers, one a row, up to the first stop token."""
+    def generate(
+        self, module: nn.Module, inputs: Inputs, max_new_tokens: int, *, synced: bool = False
+    ) -> list[list[int]]:
+        """Greedy answers, one a row, up to the first stop token.
 
-    def is_vision(self, parameter: str) -> bool:
-        """Whether a parameter gets a gradient from batches with images only."""
+        `synced`: all ranks generate at the same time and run the same modules equally often, as ZeRO stage 3 needs.
+        """
+
+    def part_of(self, parameter: str) -> str:
+        """vision, projector (with the separators) or llm; the first two get a gradient from images only."""
 
     def may_have_zero_gradient(self, parameter: str) -> bool:
         """Whether the exact gradient of a parameter is zero by the model's mathematics."""
@@ -138,6 +174,9 @@ class Phi3VPreprocessor:
         # (real crops, 3, 336, 336): the published form's empty crop slots are not carried along.
         return dict(self.processor.image_processor(images, pad_crops=False))
 
+    def num_crops_of(self, pixels: Inputs) -> int:
+        return len(pixels["pixel_values"]) if pixels else 0
+
     def save(self, folder: Path) -> None:
         self.processor.save_pretrained(folder)
 
@@ -153,25 +192,37 @@ class Phi3VAdapter:
         logging.disable_progress_bar()
         self.name_or_path = name_or_path
         options = {} if num_crops is None else {"num_crops": num_crops}
+        config = Phi3VConfig.from_pretrained(name_or_path)
+        num_blocks = config.clip_config().num_hidden_layers
+        self._unused_blocks = range(config.num_vision_blocks, num_blocks)
         processor = Phi3VProcessor.from_pretrained(name_or_path, **options)
         self.preprocessor = Phi3VPreprocessor(
             processor=processor,
             num_crops=int(processor.image_processor.num_crops),
-            max_length=int(Phi3VConfig.from_pretrained(name_or_path).max_position_embeddings),
+            max_length=int(config.max_position_embeddings),
         )
 
-    def load(self, *, dtype: torch.dtype, attention: str, gradient_checkpointing: bool) -> nn.Module:
+    @property
+    def lora_targets(self) -> LoraTargets:
+        # Published: microsoft/PhiCookBook, the fine-tuning scripts of Phi-3-vision, create_lora_config.
+        blocks = "|".join(map(str, self._unused_blocks))
+        return LoraTargets(
+            llm=("qkv_proj", "o_proj", "gate_up_proj", "down_proj", "lm_head"),
+            vision=("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2", "img_projection.0", "img_projection.2"),
+            unused=rf".*\.vision_model\.encoder\.layers\.({blocks})\..*",
+        )
+
+    def load(self, loading: Loading) -> nn.Module:
         from phitrain.models.phi3v import Phi3VForCausalLM
 
-        options = {"dtype": dtype, "attn_implementation": attention}
+        options = {"dtype": loading.dtype, "attn_implementation": loading.attention}
         model: Phi3VForCausalLM = Phi3VForCausalLM.from_pretrained(self.name_or_path, **options)
         unused = set(model.unused_parameter_names())
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name not in unused)
-        if gradient_checkpointing:
-            model.enable_checkpointing()
+        model.enable_checkpointing(loading.checkpointing)
         module: nn.Module = model
-        return module
+        return module.to(loading.device)
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
         if "pixel_values" not in inputs:
@@ -180,7 +231,9 @@ class Phi3VAdapter:
         loss: Tensor = output.loss
         return loss
 
-    def generate(self, module: nn.Module, inputs: Inputs, max_new_tokens: int) -> list[list[int]]:
+    def generate(
+        self, module: nn.Module, inputs: Inputs, max_new_tokens: int, *, synced: bool = False
+    ) -> list[list[int]]:
         chat = self.preprocessor.chat
         stops = {chat.close[0], chat.end_assistant[0]}
         sequences = module.generate(  # type: ignore[operator]  # a torch module's attributes are untyped
@@ -190,13 +243,16 @@ class Phi3VAdapter:
             use_cache=True,
             eos_token_id=sorted(stops),
             pad_token_id=self.preprocessor.pad_id,
+            synced_gpus=synced,
         )
         answers: list[list[int]] = sequences[:, inputs["input_ids"].shape[1] :].tolist()
         ends = [next((at for at, token in enumerate(ids) if token in stops), len(ids)) for ids in answers]
         return [ids[:end] for ids, end in zip(answers, ends, strict=True)]
 
-    def is_vision(self, parameter: str) -> bool:
-        return "vision_embed_tokens." in parameter
+    def part_of(self, parameter: str) -> str:
+        if "vision_embed_tokens." not in parameter:
+            return "llm"
+        return "vision" if ".img_processor." in parameter else "projector"
 
     @staticmethod
     def _idle_pixels(device: torch.device) -> Inputs:

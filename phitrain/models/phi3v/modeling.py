@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import CLIPVisionConfig, GenerationMixin, Phi3Config
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
@@ -174,12 +176,16 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         super().set_attn_implementation(attn_implementation, **kwargs)
         self.model.vision_embed_tokens.tower.config._attn_implementation = self.config._attn_implementation
 
-    def enable_checkpointing(self) -> None:
-        """Recompute the activations of every decoder and CLIP block in the backward pass (non-reentrant)."""
-        newest = hasattr(self, "activation_checkpointing_enable")
-        (self.activation_checkpointing_enable if newest else self.gradient_checkpointing_enable)(
-            {"use_reentrant": False}
-        )
+    def enable_checkpointing(self, parts: str = "on") -> None:
+        """Recompute activations in the backward pass (non-reentrant): of every decoder block ("llm"), of every CLIP
+        block ("vision"), of both ("on") or of none ("off")."""
+        for part, layers in (
+            ("llm", self.model.layers),
+            ("vision", self.model.vision_embed_tokens.tower.encoder.layers),
+        ):
+            for layer in layers:
+                layer.gradient_checkpointing = parts in ("on", part)
+                layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
     def unused_parameter_names(self) -> list[str]:
         """Parameters that are loaded and saved but never run: they never get a gradient, so do not train them."""

@@ -8,18 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phidata.errors import DataError, UsageError
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from phitrain.models.adapter import Adapter
-
 RUN_CONFIG = "train_config.json"
-STAGING = ".saving"
-LAST = "config.json"  # without it no loader takes the folder for a model
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -46,17 +39,6 @@ def open_output(path: Path, *, overwrite: bool) -> None:
         for entry in path.iterdir():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     path.mkdir(parents=True, exist_ok=True)
-
-
-def save_model(adapter: Adapter, module: nn.Module, folder: Path) -> None:
-    """Write weights, configuration, tokenizer and processor files into `folder`; the model's config.json comes last."""
-    with fresh_folder(folder / STAGING) as staging:
-        adapter.save(module, staging)
-        adapter.preprocessor.save(staging)
-        make_durable(staging)
-        for file in sorted(staging.iterdir(), key=lambda file: (file.name == LAST, file.name)):
-            file.replace(folder / file.name)
-    _fsync(folder)
 
 
 @contextmanager
@@ -88,7 +70,7 @@ def make_durable(folder: Path) -> None:
     """Bring the files of a folder to disk, readable by whom the umask says: the weights' writer hides them."""
     for file in folder.iterdir():
         file.chmod(0o666 & ~_umask())
-        _fsync(file)
+        fsync(file)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -108,7 +90,7 @@ def _umask() -> int:
     return mask
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
