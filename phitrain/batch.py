@@ -1,35 +1,41 @@
-"""Which rows a rank takes when, and rows as padded batches."""
+"""Rows as padded batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from phidata import Conversation, DataError
+from phidata import DataError
 from phitrain.models.adapter import Inputs, Preprocessor
 from phitrain.render import Rendered, prompt_for_turn, render
+from phitrain.sampler import Choice, Sampler, Slot, accepted_answers, questions_of, taken
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from phidata import ConversationData
+    from phidata import ConversationData, Turn
+
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Sample",
+    "Samples",
+    "Slot",
+    "collate",
+    "load_batches",
+    "micro_batches",
+    "named_worker_death",
+    "steps_of_epoch",
+]
 
 IGNORED = -100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """One place in a micro-batch: a row, and for evaluation the turn to answer. A filler trains nothing."""
-
-    row: int
-    turn: int | None = None
-    filler: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +66,19 @@ class Batch:
 
 
 class Samples(Dataset[Sample]):
-    """The rows of a data set, rendered when they are asked for by slot."""
+    """The rows of a data set, rendered when they are asked for by slot. `choice`: what may be asked for to train."""
 
-    def __init__(self, data: ConversationData, preprocessor: Preprocessor, max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        data: ConversationData,
+        preprocessor: Preprocessor,
+        max_length: int | None = None,
+        choice: Choice | None = None,
+    ) -> None:
         self.data = data
         self.preprocessor = preprocessor
         self.max_length = max_length or preprocessor.max_length
+        self.choice = choice or Choice()
 
     def __len__(self) -> int:
         return len(self.data)
@@ -73,13 +86,12 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, slot: Slot) -> Sample:
         """Raises DataError, naming the row, for an image that can not be opened and for too long a conversation."""
         conversation = self.data[slot.row]
-        if slot.turn is not None:
-            asked = conversation.conversations[: slot.turn + 1]
-            conversation = Conversation(id=conversation.id, source=conversation.source, conversations=asked)
-        images = self.data.images(slot.row, num_turns=len(conversation.conversations))
+        last = slot.question if slot.turn is None else slot.turn
+        images = self.data.images(slot.row, num_turns=None if last is None else last + 1)
         sizes = self._image_tokens(slot.row, images)
         if slot.turn is None:
-            rendered = render(conversation, sizes, self.preprocessor.chat)
+            trained = taken(conversation, slot.question, slot.answers)
+            rendered = render(trained, sizes, self.preprocessor.chat)
         else:
             rendered = prompt_for_turn(conversation, slot.turn, sizes, self.preprocessor.chat)
         self._refuse_long(slot.row, len(rendered))
@@ -87,7 +99,8 @@ class Samples(Dataset[Sample]):
         return Sample(slot=slot, rendered=rendered, pixels=pixels, num_crops=self.preprocessor.num_crops_of(pixels))
 
     def check(self, row: int) -> None:
-        """Raise DataError for a row that can not be used: not a conversation, an image not there, or too long.
+        """Raise DataError for a row that can not be used: not a conversation, an image not there, or too long in any
+        way that it can be chosen.
 
         Images are opened only where the row would be too long if each of them took the most tokens it can.
         """
@@ -98,9 +111,18 @@ class Samples(Dataset[Sample]):
                 f"{self.data.where(row)}: there is no image {missing[0]} {place}; put it there or leave the row out"
             )
         chat, most = self.preprocessor.chat, self.preprocessor.max_image_tokens
-        if len(render(conversation, [most] * len(conversation.images), chat)) > self.max_length:
-            sizes = self._image_tokens(row, self.data.images(row))
-            self._refuse_long(row, len(render(conversation, sizes, chat)))
+        for question in questions_of(conversation, self.choice):
+            trained = taken(conversation, question)
+            if self.choice.answer == "random":
+                trained = taken(trained, None, [self._longest(turn) for turn in trained.conversations])
+            if len(render(trained, [most] * len(trained.images), chat)) > self.max_length:
+                images = self.data.images(row, num_turns=None if question is None else question + 1)
+                self._refuse_long(row, len(render(trained, self._image_tokens(row, images), chat)))
+
+    def _longest(self, turn: Turn) -> int:
+        answers = accepted_answers(turn)
+        lengths = [len(self.preprocessor.chat.encode_text(answer)) for answer in answers]
+        return lengths.index(max(lengths))
 
     def _image_tokens(self, row: int, images: Sequence[Image]) -> list[int]:
         try:
@@ -150,49 +172,74 @@ def collate(samples: Sequence[Sample], pad_id: int, *, left: bool = False) -> Ba
 
 
 def steps_of_epoch(num_rows: int, batch_size: int) -> int:
-    """Optimizer steps in one pass over the data; the last one may be smaller than the others."""
-    return -(-num_rows // batch_size)
+    return Sampler(range(num_rows), Choice(), 0).steps_of_epoch(batch_size)  # type: ignore[arg-type]
 
 
 def micro_batches(
     num_rows: int, *, seed: int, epoch: int, batch_size: int, per_rank: int, rank: int, world_size: int
 ) -> Iterator[list[Slot]]:
-    """What one rank does in one epoch: for each optimizer step `batch_size / (per_rank * world_size)` micro-batches.
-
-    The order of the rows depends on seed and epoch alone. A step takes the next `batch_size` of them, and each rank
-    every `world_size`-th of those. No row is left out: the last step of an epoch takes what is there, and a rank that
-    has too few rows for it completes its micro-batches with fillers, which train nothing.
-    """
-    order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(num_rows)
-    for start in range(0, num_rows, batch_size):
-        rows = order[start : start + batch_size]
-        slots = [Slot(row=int(row)) for row in rows[rank::world_size]]
-        slots += [Slot(row=int(rows[0]), filler=True)] * (batch_size // world_size - len(slots))
-        for first in range(0, len(slots), per_rank):
-            micro = slots[first : first + per_rank]
-            real = [slot for slot in micro if not slot.filler]
-            yield real or micro[:1]
+    return Sampler(range(num_rows), Choice(), seed).micro_batches(  # type: ignore[arg-type]
+        epoch, batch_size=batch_size, per_rank=per_rank, rank=rank, world_size=world_size
+    )
 
 
 def load_batches(
-    samples: Samples, batches: Sequence[list[Slot]], *, num_workers: int, left: bool = False
+    samples: Samples, batches: Iterable[list[Slot]], *, num_workers: int, left: bool = False
 ) -> Iterator[Batch]:
-    """The batches in the given order; with workers they are made ahead, in other processes."""
+    """The batches in the given order; with workers they are made ahead, in other processes.
+
+    Raises what making a batch raises, and DataError for a worker that was killed.
+    """
     loader: DataLoader[Any] = DataLoader(
-        samples,
+        _Reported(samples),
         batch_sampler=batches,
         num_workers=num_workers,
         collate_fn=_Collate(samples.preprocessor.pad_id, left=left),
     )
-    return iter(loader)
+    with named_worker_death(num_workers):
+        for batch in loader:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+@contextmanager
+def named_worker_death(num_workers: int) -> Iterator[None]:
+    """Raise DataError where torch raises that a data loader's process has died, as it does at any moment in between."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        raise DataError(
+            f"a process that opens images for rank {rank} has died ({str(error).strip().splitlines()[0]}), most often "
+            f"for lack of memory; give --num_workers less than {num_workers}, or the machine more memory"
+        ) from error
+
+
+class _Reported(Dataset["Sample | DataError"]):
+    """Samples, and in place of one that can not be made its error, to which torch would add a traceback as text."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, slot: Slot) -> Sample | DataError:
+        try:
+            return self.samples[slot]
+        except DataError as error:
+            return error
 
 
 class _Collate:
-    """`collate` with its options bound, in a form that can be sent to workers."""
+    """`collate` with its options bound, in a form that can be sent to workers; the first error where there is one."""
 
     def __init__(self, pad_id: int, *, left: bool) -> None:
         self.pad_id = pad_id
         self.left = left
 
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
+    def __call__(self, made: Sequence[Sample | DataError]) -> Batch | DataError:
+        samples = [one for one in made if isinstance(one, Sample)]
+        if len(samples) < len(made):
+            return next(one for one in made if isinstance(one, DataError))
         return collate(samples, self.pad_id, left=self.left)
