@@ -91,13 +91,15 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(total: int | None, label: str, unit: str = "row", *, bar: bool = True) -> Iterator[Progress]:
+def progress(
+    total: int | None, label: str, unit: str = "row", *, bar: bool = True, done: int = 0
+) -> Iterator[Progress]:
     """A bar on a terminal; on anything else, and without `bar`, a plain line now and then and one at the end.
 
-    Always on standard error.
+    Always on standard error. `done`: how many of `total` were done before, and take no time now.
     """
     if not (bar and sys.stderr.isatty()):
-        lines = ProgressLines(total, label, unit)
+        lines = ProgressLines(total, label, unit, done=done)
         yield lines
         lines.tell()
         return
@@ -105,7 +107,7 @@ def progress(total: int | None, label: str, unit: str = "row", *, bar: bool = Tr
 
     # On a terminal that does not know its size the bar would be zero columns wide.
     size = {"dynamic_ncols": True} if _knows_its_size(sys.stderr) else {"ncols": 80, "nrows": 24}
-    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, **size) as shown:
+    with tqdm(total=total, initial=done, desc=label, unit=unit, file=sys.stderr, **size) as shown:
         yield shown
 
 
@@ -119,10 +121,10 @@ def _knows_its_size(terminal: TextIO) -> bool:
 class ProgressLines:
     """Progress for logs: one line each ten seconds."""
 
-    def __init__(self, total: int | None, label: str, unit: str) -> None:
+    def __init__(self, total: int | None, label: str, unit: str, *, done: int = 0) -> None:
         self._of = "" if total is None else f"/{total}"
         self._label, self._unit = label, unit
-        self._done, self._note = 0, ""
+        self._done, self._done_before, self._note = done, done, ""
         self._began = self._told = time.monotonic()
 
     def update(self, n: int = 1) -> None:
@@ -137,7 +139,7 @@ class ProgressLines:
         """Write the line now."""
         self._told = time.monotonic()
         seconds = self._told - self._began
-        rate = self._done / seconds if seconds else 0.0
+        rate = (self._done - self._done_before) / seconds if seconds else 0.0
         click.echo(
             f"{self._label}: {self._done}{self._of} {self._unit}s in {seconds:.1f} s, "
             f"{rate:.1f} {self._unit}s/s{self._note}",

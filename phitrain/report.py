@@ -1,19 +1,25 @@
-"""What a run says while it goes: log.jsonl, TensorBoard, and a bar or lines on standard error."""
+"""What a run says while it goes: log.jsonl, trackers, and a bar or lines on standard error."""
 
 from __future__ import annotations
 
-import json
+import math
 import resource
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TextIO
 
-import click
 import torch
+from tqdm import tqdm
 
 from phidata.console import Progress, progress
+from phitrain.log import LOG, cut_log, line_of
+from phitrain.trackers import Forgiving, Run, TensorBoard, Tracker
+
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +29,8 @@ class Step:
     `grad_norms` and `lrs` by part of the model (llm, projector, vision), `lr` the language model's or the only one.
     `data_wait_share`: of the step's seconds, those in which the first rank waited for data. `mfu`, `hfu`: share of the
     devices' peak FLOP/s that the step's mathematics, and what was really computed, come to; None where the peak is
-    not known. `skipped`: a gradient was not finite and nothing was updated.
+    not known. `skipped`: a gradient was not finite and nothing was updated. `spike`: the loss is far above those before
+    it. `samples`: the ids of the rows of a step that was skipped or has a spike.
     """
 
     step: int
@@ -43,62 +50,146 @@ class Step:
     supervised_tokens: int
     seconds: float
     skipped: bool = False
+    spike: bool = False
+    samples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"loss {self.loss:.4f}  grad {self.grad_norm:.3g}  lr {self.lr:.2e}  {self.tokens_per_s:,.0f} tokens/s  "
-            f"{self.images_per_s:.1f} images/s  {self.peak_memory_bytes / 2**30:.2f} GiB"
-        )
+        shown = [
+            f"loss {self.loss:.4f}",
+            f"grad {self.grad_norm:.3g}",
+            f"lr {self.lr:.2e}",
+            f"{self.tokens_per_s:,.0f} tokens/s",
+            f"{self.images_per_s:.1f} images/s",
+            *([] if self.mfu is None else [f"MFU {100 * self.mfu:.0f} %"]),
+            f"{self.peak_memory_bytes / 2**30:.2f} GiB",
+            *(["skipped"] if self.skipped else []),
+        ]
+        return "  ".join(shown)
+
+    def numbers(self) -> dict[str, float]:
+        """What a tracker is given: every finite number of the step; those of parts carry the part's name."""
+        named: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if isinstance(value, dict):
+                named |= {f"{name.removesuffix('s')}_{part}": inner for part, inner in value.items()}
+            else:
+                named[name] = value
+        wanted = {name: value for name, value in named.items() if name not in ("step", "samples") and value is not None}
+        return {f"train/{name}": float(value) for name, value in wanted.items() if math.isfinite(value)}
+
+
+class Countdown:
+    """The seconds that are left, from how fast the steps came: evaluations and checkpoints between them count.
+
+    The first step of a process is slower than the others and counts only as long as there is no other.
+    """
+
+    def __init__(self, total: int, done: int, clock: Clock = time.monotonic) -> None:
+        self._total, self._clock = total, clock
+        self._from = (done, clock())
+        self._is_first = True
+
+    def left(self, step: int) -> float:
+        """Seconds from the end of `step`, which is now, to the end of the last."""
+        now = self._clock()
+        done, since = self._from
+        left = (now - since) / (step - done) * (self._total - step)
+        if self._is_first:
+            self._from, self._is_first = (step, now), False
+        return left
 
 
 class Report:
-    """Takes each step; on ranks other than the first it is never made."""
+    """Takes each step and each evaluation; on ranks other than the first it is never made."""
 
-    def __init__(self, folder: Path, total_steps: int, *, log_every: int, bar: bool, stack: ExitStack) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._log = stack.enter_context((folder / "log.jsonl").open("w", encoding="utf-8"))
-        self._board = SummaryWriter(str(folder / "tensorboard"))
-        stack.callback(self._board.close)
-        self._total, self._every = total_steps, log_every
+    def __init__(
+        self, *, log: TextIO, trackers: Sequence[Tracker], total: int, done: int, log_every: int, bar: bool
+    ) -> None:
+        self._log, self._trackers = log, trackers
+        self._total, self._done, self._every = total, done, log_every
+        self._resumes = done > 0
         self._shows_bar = bar and sys.stderr.isatty()
-        self._around_bar = stack.enter_context(ExitStack())
+        self._around_bar = ExitStack()
         self._bar: Progress | None = None
+        self._countdown = Countdown(total, done)
 
     def begin(self) -> None:
-        """Show the bar, if there is to be one: the steps begin."""
+        """The steps begin: show the bar, if there is to be one."""
+        self._countdown = Countdown(self._total, self._done)
         if self._shows_bar:
-            self._bar = self._around_bar.enter_context(progress(self._total, "train", "step"))
+            self._bar = self._around_bar.enter_context(progress(self._total, "train", "step", done=self._done))
+
+    def close(self) -> None:
+        """Take the bar away, if it is there."""
+        self._around_bar.close()
 
     def __call__(self, step: Step) -> None:
-        self._log.write(json.dumps(asdict(step)) + "\n")
+        self._log.write(line_of({**asdict(step), "time": round(time.time(), 3), "resumed": self._resumes}))
         self._log.flush()
-        for name in ("loss", "grad_norm", "lr", "tokens_per_s", "images_per_s", "peak_memory_bytes"):
-            self._board.add_scalar(f"train/{name}", getattr(step, name), step.step)
+        self._resumes = False
+        self._track(step.step, step.numbers())
+        left = self._countdown.left(step.step)
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {step.loss:.4f}  {step.tokens_per_s:,.0f} tokens/s", refresh=False)
             self._bar.update(1)
             if step.step == self._total:
-                self._around_bar.close()  # so that it never stands beside what is said afterwards
+                self.close()  # so that it never stands beside what is said afterwards
         elif step.step % self._every == 0 or step.step == self._total:
-            note(f"step {step.step}/{self._total}  epoch {step.epoch:.2f}  {step}")
+            ending = f"  {_until(left)} left" if step.step < self._total else ""
+            note(f"step {step.step}/{self._total}  epoch {step.epoch:.2f}  {step}{ending}")
 
-    def accuracy(self, evaluation: dict[str, dict[str, float]], step: int) -> None:
-        """Add an evaluation's accuracies to the TensorBoard files."""
-        for split, result in evaluation.items():
-            self._board.add_scalar(f"eval/accuracy_{split}", result["accuracy"], step)
+    def evaluation(self, document: Mapping[str, Any], step: int) -> None:
+        """Give the trackers the mean scores of an evaluation, as `eval/<metric>_<split>`."""
+        scores = {
+            f"eval/{metric}_{split}": float(score["mean"])
+            for split, result in document["splits"].items()
+            for metric, score in result["scores"].items()
+        }
+        self._track(step, scores)
+
+    def accuracy(self, evaluation: Mapping[str, Any], step: int) -> None:
+        """The accuracies of an evaluation, for the trackers."""
+        self._track(step, {f"eval/accuracy_{split}": float(found["accuracy"]) for split, found in evaluation.items()})
+
+    def _track(self, step: int, values: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.log(step, values)
 
 
 @contextmanager
-def open_report(folder: Path, total_steps: int, *, log_every: int, bar: bool) -> Iterator[Report]:
-    """A report whose files are closed at the end, however the run ends."""
+def open_report(
+    folder: Path,
+    total_steps: int,
+    *,
+    log_every: int,
+    bar: bool,
+    resume_at: int | None = None,
+    trackers: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+) -> Iterator[Report]:
+    """A report whose files are closed at the end, however the run ends.
+
+    `resume_at`: the step of the checkpoint that the run goes on from; what the log and TensorBoard have beyond it is
+    dropped. `trackers`: those beside TensorBoard, as `choose_trackers` gives them; they are told `config`.
+    """
+    run = Run(folder=folder, config=config or {}, resume_at=resume_at)
+    done = resume_at or 0
+    last = cut_log(folder / LOG, done)
+    if last < done:
+        note(f"{folder / LOG} lacks the steps {last + 1} to {done}; it goes on without them")
     with ExitStack() as stack:
-        yield Report(folder, total_steps, log_every=log_every, bar=bar, stack=stack)
+        log = stack.enter_context((folder / LOG).open("a", encoding="utf-8"))
+        opened: list[Tracker] = [TensorBoard(run), *(Forgiving(name, run, say=note) for name in trackers)]
+        for tracker in opened:
+            stack.callback(tracker.finish)
+        report = Report(log=log, trackers=opened, total=total_steps, done=done, log_every=log_every, bar=bar)
+        stack.callback(report.close)
+        yield report
 
 
 def note(sentence: str) -> None:
-    """One line for the person who watches, on standard error."""
-    click.echo(sentence, err=True)
+    """One line for the person who watches, on standard error; a bar that is shown stays below it."""
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -107,3 +198,10 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _until(seconds: float) -> str:
+    """3:21, or 1:03:21."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
