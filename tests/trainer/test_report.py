@@ -166,7 +166,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kept:
         return run
 
     def trackio_init(**named: Any) -> None:
-        sys.stdout.write("* look at it there")
+        sys.stdout.write("* look at it there\n")
         kept.append(("trackio init", named))
 
     fakes = {
