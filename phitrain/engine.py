@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from phitrain.config import Config
+from phidata.errors import PhidataError, UsageError
+from phitrain.config import Config, OptimizerPart
+
+Result = TypeVar("Result")
+
+BUCKET = 50_000_000  # elements that travel together
+PERSISTENT = 1_000  # ZeRO 3 keeps smaller parameters whole on every rank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,27 @@ class World:
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def raise_first(self, problem: PhidataError | None) -> None:
+        """Raise on every rank the first problem that one of them has."""
+        for found in self.gather(problem):
+            if found is not None:
+                raise found
+
+    def on_main(self, action: Callable[[], Result]) -> Result:
+        """Do something on rank 0 and give its result to every rank; where it fails, all of them raise."""
+        problem: PhidataError | None = None
+        result: Any = None
+        if self.is_main:
+            try:
+                result = action()
+            except PhidataError as error:
+                problem = error
+            except OSError as error:
+                problem = UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
+        self.raise_first(problem)
+        given: Result = self.gather(result)[0]
+        return given
 
 
 def open_world() -> World:
@@ -85,38 +113,56 @@ def import_deepspeed() -> Any:
     return deepspeed
 
 
-class Engine:
-    """A module under DeepSpeed: ZeRO 0, 1 or 2, fp32, or bf16 with fp32 master weights and optimizer state."""
+@dataclass(frozen=True, kw_only=True)
+class Updated:
+    """What an optimizer step came to: norms of the gradient before clipping, and whether it was skipped because the
+    gradient was not finite (the norms are then infinite)."""
 
-    def __init__(self, module: nn.Module, config: Config, world: World) -> None:
-        train, optimizer = config.train, config.optimizer
-        self.accumulation = train.batch_size // (train.batch_size_per_gpu * world.size)
+    grad_norm: float
+    grad_norms: dict[str, float]
+    skipped: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Parameters that share a learning rate and a weight decay; `part` is llm, projector or vision."""
+
+    part: str
+    learning_rate: float
+    weight_decay: float
+    parameters: list[nn.Parameter]
+
+
+class Engine:
+    """A module under DeepSpeed: every ZeRO stage; half precision has fp32 master weights and optimizer state."""
+
+    def __init__(self, module: nn.Module, config: Config, world: World, part_of: Callable[[str], str]) -> None:
+        self.accumulation = config.train.batch_size // (config.train.batch_size_per_gpu * world.size)
+        self.stage = config.train.zero
+        self.groups = optimizer_groups(module, config.optimizer, part_of)
         self._scale = world.size * self.accumulation
-        bf16 = config.model.precision == "bf16"
-        self._stage = train.zero
+        self.device = world.device
+        offloads = config.train.offload != "none"
+        optimizer = torch.optim.AdamW(
+            [{"params": group.parameters, "weight_decay": group.weight_decay} for group in self.groups],
+            lr=config.optimizer.learning_rate,
+            betas=config.optimizer.betas,
+            eps=config.optimizer.eps,
+            fused=True if offloads or world.device.type == "cuda" else None,
+        )
         self.deepspeed, self.optimizer, _, _ = import_deepspeed().initialize(
-            model=module,
-            optimizer=torch.optim.AdamW(
-                weight_decay_groups(module, optimizer.weight_decay),
-                lr=optimizer.learning_rate,
-                betas=optimizer.betas,
-                eps=optimizer.eps,
-            ),
-            config={
-                "train_micro_batch_size_per_gpu": train.batch_size_per_gpu,
-                "gradient_accumulation_steps": self.accumulation,
-                "gradient_clipping": optimizer.max_grad_norm,
-                "zero_optimization": {"stage": self._stage},
-                "zero_allow_untested_optimizer": True,
-                "bf16": {"enabled": bf16},
-                "steps_per_print": 1 << 62,
-            },
+            model=module, optimizer=optimizer, config=deepspeed_config(config, world)
         )
 
     @property
     def module(self) -> nn.Module:
         module: nn.Module = self.deepspeed.module
         return module
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by: 1 except in fp16."""
+        return float(getattr(self.optimizer, "loss_scale", 1.0))
 
     def backward(self, loss_sum: Tensor, num_supervised: float) -> None:
         """Accumulate the gradient of one micro-batch's part of the mean over `num_supervised` tokens of all ranks.
@@ -127,31 +173,99 @@ class Engine:
         if not self.deepspeed.is_gradient_accumulation_boundary():
             self.deepspeed.step()
 
-    def step(self, learning_rate: float) -> float:
-        """Clip and update after the last micro-batch; returns the norm of the gradient before clipping."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        # Stage 0 clips without keeping the norm; its gradients are whole and reduced by now.
-        gradients = [p.grad for p in self.module.parameters() if p.grad is not None] if self._stage == 0 else []
-        norm = torch.nn.utils.get_total_norm(gradients) if gradients else None
+    def step(self, factor: float) -> Updated:
+        """Clip and update after the last micro-batch, each group with `factor` times its own learning rate."""
+        for options, group in zip(self.optimizer.param_groups, self.groups, strict=True):
+            options["lr"] = group.learning_rate * factor
+        norms = [norm / self.loss_scale for norm in self._group_norms()]
+        by_part: dict[str, float] = {}
+        for group, norm in zip(self.groups, norms, strict=True):
+            by_part[group.part] = math.hypot(by_part.get(group.part, 0.0), norm)
+        total = math.hypot(*norms)
+        if self.stage == 0 and not math.isfinite(total):  # the other stages see to it themselves
+            for parameter in self.module.parameters():
+                parameter.grad = None
         self.deepspeed.step()
-        return float(self.deepspeed.get_global_grad_norm() if norm is None else norm)
+        return Updated(grad_norm=total, grad_norms=by_part, skipped=not math.isfinite(total))
+
+    def learning_rates(self, factor: float) -> dict[str, float]:
+        """The rate of each part of the model."""
+        return {group.part: group.learning_rate * factor for group in self.groups}
+
+    def _group_norms(self) -> list[float]:
+        """The norm of each group's gradient over all ranks, times the loss scale; infinite where it is not finite."""
+        optimizer, norms = self.optimizer, [0.0] * len(self.groups)
+        if self.stage == 0:
+            gradients = [[p.grad for p in group.parameters if p.grad is not None] for group in self.groups]
+            whole = [float(torch.nn.utils.get_total_norm(of_group)) for of_group in gradients]
+            return [norm if math.isfinite(norm) else math.inf for norm in whole]
+        if self.stage == 3:
+            owners = [optimizer.sub_group_to_group_id[at] for at in range(len(optimizer.fp16_groups))]
+            found = optimizer._get_norm_groups()
+        else:
+            owners = list(range(len(self.groups)))
+            found = [self._sharded_norm(at) for at in owners]
+        for owner, norm in zip(owners, map(float, found), strict=True):
+            # DeepSpeed says -1 for a norm that is not finite.
+            norms[owner] = math.hypot(norms[owner], math.inf if norm < 0 or not math.isfinite(norm) else norm)
+        return norms
+
+    def _sharded_norm(self, at: int) -> Tensor:
+        optimizer = self.optimizer
+        if optimizer.cpu_offload:
+            norm = optimizer.complete_grad_norm_calculation_for_cpu_offload(optimizer.params_in_partition[at])
+        else:
+            norm = optimizer.get_grad_norm_direct(optimizer.averaged_gradients[at], optimizer.params_in_partition[at])
+        found: Tensor = norm
+        return found
 
 
-def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: biases and the weights of normalisations do not decay."""
+def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
+    """DeepSpeed's own configuration of a run; that of stage 3 also partitions the model while it is loaded."""
+    train = config.train
+    zero: dict[str, Any] = {"stage": train.zero, "reduce_bucket_size": BUCKET}
+    if train.offload != "none":
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": world.device.type == "cuda"}
+    if train.offload == "parameters":
+        zero["offload_param"] = {"device": "cpu", "pin_memory": world.device.type == "cuda"}
+    if train.zero == 3:
+        zero |= {"stage3_param_persistence_threshold": PERSISTENT, "stage3_prefetch_bucket_size": BUCKET}
+    return {
+        "train_micro_batch_size_per_gpu": train.batch_size_per_gpu,
+        "gradient_accumulation_steps": train.batch_size // (train.batch_size_per_gpu * world.size),
+        "gradient_clipping": config.optimizer.max_grad_norm,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "bf16": {"enabled": config.model.precision == "bf16", "check_grad_overflow": True},
+        # Most models overflow at the usual 2 ** 16, and each overflow costs a step.
+        "fp16": {"enabled": config.model.precision == "fp16", "initial_scale_power": 12, "hysteresis": 1},
+        "steps_per_print": 1 << 62,
+    }
+
+
+def optimizer_groups(module: nn.Module, optimizer: OptimizerPart, part_of: Callable[[str], str]) -> list[Group]:
+    """Trainable parameters by part of the model; biases and the weights of normalisations do not decay."""
     spared = {
         id(parameter)
         for owner in module.modules()
         for name, parameter in owner.named_parameters(recurse=False)
         if name == "bias" or "Norm" in type(owner).__name__
     }
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups: Iterable[tuple[list[nn.Parameter], float]] = (
-        ([parameter for parameter in trainable if id(parameter) not in spared], weight_decay),
-        ([parameter for parameter in trainable if id(parameter) in spared], 0.0),
-    )
-    return [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
+    rates = {"vision": optimizer.vision_learning_rate, "projector": optimizer.projector_learning_rate}
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((part_of(name), id(parameter) not in spared), []).append(parameter)
+    return [
+        Group(
+            part=part,
+            learning_rate=rates.get(part) or optimizer.learning_rate,
+            weight_decay=optimizer.weight_decay if decays else 0.0,
+            parameters=parameters,
+        )
+        for (part, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
 
 
 def _free_port() -> int:

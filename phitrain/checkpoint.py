@@ -1,0 +1,261 @@
+"""Checkpoints: everything that a run needs to go on, written so that a folder with `checkpoint.json` is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from phidata.errors import DataError, PhidataError, UsageError
+from phitrain.config import Config
+from phitrain.engine import Engine, World
+from phitrain.output import fresh_folder, fsync, make_durable, write_json
+from phitrain.shards import Entry, Stored, write_shards
+from phitrain.state import (
+    optimizer_steps,
+    read_scaler,
+    read_state,
+    state_shapes,
+    write_scaler,
+    write_state,
+)
+
+MARK = "checkpoint.json"
+RANDOM = "random.safetensors"
+FORMAT = 1
+SHARD_BYTES = 2_000_000_000
+LATEST = "latest"
+# What may be different when a run goes on: where and how it computes, not what.
+FREE = {
+    "model": {"name_or_path", "attention", "gradient_checkpointing", "max_length"},
+    "data": {"dir", "num_workers", "converter", "source", "convert_options"},
+    "train": {"batch_size_per_gpu", "zero", "offload", "log_every", "tqdm", "output_dir", "overwrite_output_dir"}
+    | {"save_steps", "save_total_limit", "resume_from_checkpoint", "allow_changed", "report_to"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a run is about: its configuration, and fingerprints of the training rows and of the model it started from."""
+
+    config: Config
+    data: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A whole checkpoint folder, and what its `checkpoint.json` says."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def step(self) -> int:
+        step: int = self.facts["step"]
+        return step
+
+
+def save_checkpoint(output: Path, step: int, engine: Engine, world: World, identity: Identity) -> None:
+    """Write `checkpoint-<step>` below the output folder. Every rank calls it; raises on all of them where one fails."""
+    random = world.gather(_random_state(world))
+    tensors = read_state(engine)
+    problem: PhidataError | None = None
+    if world.is_main:
+        try:
+            _write(output, step, engine, world, identity, tensors, random)
+        except PhidataError as error:
+            problem = error
+    deque(tensors, maxlen=0)  # the other ranks gather along, whatever happens on the first
+    world.raise_first(problem)
+
+
+def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
+    """Bring the model, the optimizer, the loss scale and the random numbers to where they were. Every rank calls it."""
+    facts = checkpoint.facts
+    stored = Stored(checkpoint.folder / name for name in facts["files"] if name.startswith("state"))
+    write_state(engine, stored.read if world.is_main else None, facts["optimizer_steps"])
+    write_scaler(engine, facts["loss_scale"])
+    if facts["world_size"] == world.size:
+        random = load_file(checkpoint.folder / RANDOM)
+        torch.set_rng_state(random[f"cpu/{world.rank}"])
+        if world.device.type == "cuda" and f"cuda/{world.rank}" in random:
+            torch.cuda.set_rng_state(random[f"cuda/{world.rank}"], world.device)
+
+
+def find_checkpoint(output: Path, wanted: str) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint to go on from, and a sentence about each newer one that is not whole.
+
+    `wanted`: "latest" for the newest whole one below `output`, None where there is not any; else its folder. Raises
+    DataError where that folder is not whole, naming another that is.
+    """
+    passed_over: list[str] = []
+    if wanted == LATEST:
+        for folder in checkpoint_folders(output):
+            try:
+                return read_checkpoint(folder), passed_over
+            except DataError as error:
+                passed_over.append(f"{error}; the checkpoint before it is used")
+        return None, passed_over
+    folder = Path(wanted)
+    try:
+        return read_checkpoint(folder), []
+    except DataError as error:
+        other = next((one for one in checkpoint_folders(folder.parent) if one != folder and _is_whole(one)), None)
+        remedy = f"give {other} or --resume_from_checkpoint latest" if other else "start anew without it"
+        raise DataError(f"{error}; {remedy}") from error
+
+
+def checkpoint_folders(output: Path) -> list[Path]:
+    """Every `checkpoint-<step>` below a folder, the newest first, whole or not."""
+    found = [path for path in output.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    return sorted(found, key=lambda path: -int(path.name.split("-")[1]))
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read and verify a checkpoint, every byte of it. Raises UsageError where there is none, DataError where it is not
+    whole."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no checkpoint {folder}; give a checkpoint-<step> folder of a run, or latest")
+    mark = folder / MARK
+    if not mark.is_file():
+        raise DataError(f"{folder} has no {MARK}: it is not a whole checkpoint")
+    try:
+        facts = json.loads(mark.read_text("utf-8"))
+        files = facts["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{mark} is damaged ({error})") from error
+    if facts.get("format") != FORMAT:
+        raise DataError(f"{mark} has the format {facts.get('format')!r}; this release reads {FORMAT}")
+    for name, expected in files:
+        _verify(folder / name, expected)
+    return Checkpoint(folder=folder, facts=facts)
+
+
+def refuse_changed(checkpoint: Checkpoint, identity: Identity) -> None:
+    """Raise UsageError where a run is to go on with another configuration, other data or another model."""
+    found = differences(checkpoint, identity)
+    if found:
+        raise UsageError(
+            f"{checkpoint.folder} was written by another run: {'; '.join(found)}; "
+            "go on with what it was, or say --allow_changed"
+        )
+
+
+def differences(checkpoint: Checkpoint, identity: Identity) -> list[str]:
+    """What is not as it was when the checkpoint was written, one phrase each."""
+    then, now = checkpoint.facts["config"], json.loads(json.dumps(identity.config.as_dict()))
+    found = [
+        f"{section}.{name} was {then.get(section, {}).get(name)!r} and is {value!r}"
+        for section, values in now.items()
+        for name, value in values.items()
+        if section != "eval" and name not in FREE.get(section, ()) and then.get(section, {}).get(name) != value
+    ]
+    if checkpoint.facts["data"] != identity.data:
+        found.append("the training rows are others")
+    if checkpoint.facts["model"] != identity.model:
+        found.append(f"the model is another than {then['model']['name_or_path']} was")
+    return found
+
+
+def score_checkpoint(output: Path, step: int, score: float) -> None:
+    """Note in a checkpoint what its model scored: the best one is kept."""
+    mark = output / f"checkpoint-{step}" / MARK
+    if mark.is_file():
+        write_json(mark, {**json.loads(mark.read_text("utf-8")), "score": score})
+
+
+def best_checkpoint(output: Path) -> Path | None:
+    """The folder whose model scored best, the later of equals; None where none was scored."""
+    scored = []
+    for folder in checkpoint_folders(output):
+        if (folder / MARK).is_file():
+            facts = json.loads((folder / MARK).read_text("utf-8"))
+            if facts.get("score") is not None:
+                scored.append((facts["score"], facts["step"], folder))
+    return max(scored)[2] if scored else None
+
+
+def keep_newest(output: Path, limit: int) -> None:
+    """Remove all but the newest `limit` checkpoints and the best one."""
+    best = best_checkpoint(output)
+    for folder in checkpoint_folders(output)[limit:]:
+        if folder != best:
+            (folder / MARK).unlink(missing_ok=True)  # first, so that what is half removed never looks whole
+            shutil.rmtree(folder)
+
+
+def _write(
+    output: Path,
+    step: int,
+    engine: Engine,
+    world: World,
+    identity: Identity,
+    tensors: Iterator[tuple[str, Tensor]],
+    random: list[dict[str, Tensor]],
+) -> None:
+    target = output / f"checkpoint-{step}"
+    with fresh_folder(output / f".checkpoint-{step}.saving") as staging:
+        entries = [Entry(name=key, dtype=torch.float32, shape=shape) for key, shape in state_shapes(engine).items()]
+        write_shards(staging, entries, tensors, stem="state", max_bytes=SHARD_BYTES)
+        save_file(
+            {f"{kind}/{rank}": t for rank, of_rank in enumerate(random) for kind, t in of_rank.items()},
+            staging / RANDOM,
+        )
+        facts = {
+            "format": FORMAT,
+            "step": step,
+            "optimizer_steps": optimizer_steps(engine),
+            "loss_scale": read_scaler(engine),
+            "world_size": world.size,
+            "score": None,
+            "data": identity.data,
+            "model": identity.model,
+            "config": identity.config.as_dict(),
+            "files": {file.name: _described(file) for file in sorted(staging.iterdir())},
+        }
+        write_json(staging / MARK, facts)
+        make_durable(staging)
+        shutil.rmtree(target, ignore_errors=True)
+        staging.rename(target)
+    fsync(output)
+
+
+def _random_state(world: World) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if world.device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(world.device)
+    return state
+
+
+def _described(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def _verify(file: Path, expected: Mapping[str, Any]) -> None:
+    if not file.is_file():
+        raise DataError(f"{file} is missing: the checkpoint is not whole")
+    if file.stat().st_size != expected["bytes"]:
+        raise DataError(f"{file} has {file.stat().st_size} bytes, not {expected['bytes']}: the checkpoint is not whole")
+    if _described(file)["sha256"] != expected["sha256"]:
+        raise DataError(f"{file} is damaged: its sha256 is not the one in {MARK}")
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_checkpoint(folder)
+    except DataError:
+        return False
+    return True
