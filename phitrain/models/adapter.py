@@ -225,43 +225,25 @@ class Phi3VAdapter:
         return module.to(loading.device)
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
-        if "pixel_values" not in inputs:
-            inputs = {**inputs, **self._idle_pixels(labels.device)}
-        output = module(**inputs, labels=labels, loss_reduction="sum", return_logits=False, use_cache=False)
+        options = {"loss_reduction": "sum", "return_logits": False, "use_cache": False, "idle_tower": True}
+        output = module(**inputs, labels=labels, **options)
         loss: Tensor = output.loss
         return loss
 
     def generate(
         self, module: nn.Module, inputs: Inputs, max_new_tokens: int, *, synced: bool = False
     ) -> list[list[int]]:
-        chat = self.preprocessor.chat
+        from phitrain.models.phi3v.greedy import greedy
+
+        chat, images = self.preprocessor.chat, dict(inputs)
+        ids, mask = images.pop("input_ids"), images.pop("attention_mask")
         stops = {chat.close[0], chat.end_assistant[0]}
-        sequences = module.generate(  # type: ignore[operator]  # a torch module's attributes are untyped
-            **inputs,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            use_cache=True,
-            eos_token_id=sorted(stops),
-            pad_token_id=self.preprocessor.pad_id,
-            synced_gpus=synced,
-        )
-        answers: list[list[int]] = sequences[:, inputs["input_ids"].shape[1] :].tolist()
-        ends = [next((at for at, token in enumerate(ids) if token in stops), len(ids)) for ids in answers]
-        return [ids[:end] for ids, end in zip(answers, ends, strict=True)]
+        return greedy(module, ids, mask, images, max_new_tokens=max_new_tokens, stops=stops, synced=synced)
 
     def part_of(self, parameter: str) -> str:
         if "vision_embed_tokens." not in parameter:
             return "llm"
         return "vision" if ".img_processor." in parameter else "projector"
-
-    @staticmethod
-    def _idle_pixels(device: torch.device) -> Inputs:
-        import torch
-
-        from phitrain.models.phi3v.geometry import CROP
-
-        sizes = torch.empty(0, 2, dtype=torch.long)
-        return {"pixel_values": torch.zeros(1, 3, CROP, CROP, device=device), "image_sizes": sizes}
 
     def may_have_zero_gradient(self, parameter: str) -> bool:
         # A key bias adds the same amount to every score of a query, which softmax does not see.

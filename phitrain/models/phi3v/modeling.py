@@ -18,6 +18,7 @@ from transformers.models.phi3.modeling_phi3 import Phi3Model, Phi3PreTrainedMode
 from phidata.errors import DataError
 from phitrain.models.phi3v.configuration import IMAGE_TOKEN_ID, Phi3VConfig
 from phitrain.models.phi3v.loading import load_checked
+from phitrain.models.phi3v.geometry import CROP
 from phitrain.models.phi3v.placement import Placement, place
 
 # The library renamed this argument of the decoder in 5.24.
@@ -206,6 +207,7 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         loss_reduction: str = "mean",
         num_items_in_batch: int | Tensor | None = None,
         return_logits: bool = True,
+        idle_tower: bool = False,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits (batch, tokens, vocabulary) in float32, and the loss where `labels` are given.
@@ -213,8 +215,9 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         - `input_ids` (batch, tokens): image k of a sample as a run of -k, or 32044 in reading order; not changed.
         - `pixel_values` (images, crop slots, 3, 336, 336), or (real crops, 3, 336, 336) without empty slots;
           `image_sizes` (images, 2), on the host if possible: images of sample 1, then of sample 2, and so on.
-          With an `image_sizes` of no rows one crop runs and is multiplied by zero: a batch without images then gives
-          the vision parameters a gradient of zero, in the same order as other ranks' batches with images do.
+        - `idle_tower`: where no image is embedded, an empty crop goes through the vision part and is multiplied by
+          zero. The vision parameters then get a gradient of zero, and all modules run, in the same order as they do on
+          other ranks whose batches have images.
         - loss: cross entropy in float32 over the positions whose next label is not -100; their mean, with
           `loss_reduction="sum"` their sum, with `num_items_in_batch` their sum divided by it. With
           `return_logits=False` the vocabulary is computed at those positions only and `logits` is None.
@@ -224,7 +227,7 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         cache = next((kwargs[name] for name in CACHE_NAMES if kwargs.get(name) is not None), None)
         if inputs_embeds is None:
             assert input_ids is not None, "input_ids or inputs_embeds"
-            inputs_embeds = self._embed(input_ids, pixel_values, image_sizes, cache)
+            inputs_embeds = self._embed(input_ids, pixel_values, image_sizes, cache, idle_tower=idle_tower)
         if use_cache is None:
             use_cache = self.config.use_cache and not self.training and labels is None
         self._refuse_mixed_factors(inputs_embeds.shape[1], position_ids, cache)
@@ -270,25 +273,29 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
         )
         return inputs
 
-    def _embed(self, ids: Tensor, pixel_values: Tensor | None, image_sizes: Tensor | None, cache: Any) -> Tensor:
+    def _embed(
+        self, ids: Tensor, pixel_values: Tensor | None, image_sizes: Tensor | None, cache: Any, *, idle_tower: bool
+    ) -> Tensor:
         """(batch, tokens, hidden): token embeddings, image rows in their places, dropout."""
         embeds: Tensor = self.model.embed_tokens(ids.clamp(min=0))
         continues = cache is not None and cache.get_seq_length() > 0
-        if pixel_values is not None and image_sizes is not None and len(image_sizes) == 0:
-            # One row, times zero, reaches every vision parameter in the order in which real images do.
-            idle = self.model.vision_embed_tokens(pixel_values, Placement.idle().to(embeds.device))
-            embeds = embeds + idle[:1, :1].to(embeds.dtype) * 0
-        elif pixel_values is not None and image_sizes is not None and not (continues and ids.shape[1] == 1):
+        placement = None
+        if pixel_values is not None and image_sizes is not None and not (continues and ids.shape[1] == 1):
             slots = pixel_values.shape[1] if pixel_values.dim() == 5 else None
             placement = place(ids, image_sizes, slots, IMAGE_TOKEN_ID)
-            if placement is not None:
-                placement = placement.to(embeds.device)
-                rows = self.model.vision_embed_tokens(pixel_values, placement).to(embeds.dtype)
-                embeds = embeds.flatten(0, 1).index_copy(0, placement.positions, rows).view_as(embeds)
-            elif not continues:
+            if placement is None and not continues:
                 raise DataError("pixel_values are given, but no position of input_ids is marked as an image")
         elif not continues and bool((ids < 0).any()):
             raise DataError("input_ids mark images, but pixel_values and image_sizes are not both given")
+        if placement is not None:
+            placement = placement.to(embeds.device)
+            rows = self.model.vision_embed_tokens(pixel_values, placement).to(embeds.dtype)
+            embeds = embeds.flatten(0, 1).index_copy(0, placement.positions, rows).view_as(embeds)
+        elif idle_tower:
+            # One row, times zero, reaches every vision parameter in the order in which real images do.
+            crop = torch.zeros(1, 3, CROP, CROP, device=embeds.device)
+            idle = self.model.vision_embed_tokens(crop, Placement.idle().to(embeds.device))
+            embeds = embeds + idle[:1, :1].to(embeds.dtype) * 0
         return F.dropout(embeds, self.config.embd_pdrop, self.training)
 
     def _positions(
