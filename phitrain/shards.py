@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -88,24 +87,18 @@ def write_shards(
     """Write `tensors`, which may come in any order, as `stem`.safetensors, or as shards with an index; the paths.
 
     Each is cast to the type of its entry. Raises DataError for a value that does not fit the type, AssertionError for
-    a tensor that is unknown, of another shape, given twice or not at all. Before any error is raised `tensors` is
-    taken to its end: where it gathers from other processes, they gather along.
+    a tensor that is unknown, of another shape, given twice or not at all.
     """
-    tensors = iter(tensors)
-    try:
-        plan = plan_shards(entries, max_bytes)
-        paths = [folder / _shard_name(stem, at, len(plan)) for at in range(len(plan))]
-        places = [place for path, shard in zip(paths, plan, strict=True) for place in _begin(path, shard)]
-        if len(paths) > 1:
-            paths.append(_write_index(folder, stem, places))
-        missing = {place.entry.name: place for place in places}
-        for name, tensor in tensors:
-            assert name in missing, f"{name} is not a tensor of these files, or was already written"
-            _write_values(missing.pop(name), tensor)
-        assert not missing, f"{len(missing)} tensors were not given: {', '.join(sorted(missing)[:8])}"
-    except Exception:
-        deque(tensors, maxlen=0)
-        raise
+    plan = plan_shards(entries, max_bytes)
+    paths = [folder / _shard_name(stem, at, len(plan)) for at in range(len(plan))]
+    places = [place for path, shard in zip(paths, plan, strict=True) for place in _begin(path, shard)]
+    if len(paths) > 1:
+        paths.append(_write_index(folder, stem, places))
+    missing = {place.entry.name: place for place in places}
+    for name, tensor in tensors:
+        assert name in missing, f"{name} is not a tensor of these files, or was already written"
+        _write_values(missing.pop(name), tensor)
+    assert not missing, f"{len(missing)} tensors were not given: {', '.join(sorted(missing)[:8])}"
     return paths
 
 
