@@ -19,10 +19,11 @@ from PIL import Image
 import phidata
 from phidata import Conversation, Turn
 from phitrain.batch import Samples
-from phitrain.config import config_from, read_recipe
+from phitrain.config import config_from
 from phitrain.create import create_model_folder
 from phitrain.engine import close_world, open_world
 from phitrain.models.adapter import Preprocessor, open_adapter
+from phitrain.recipes import read_recipe
 from phitrain.render import render
 from phitrain.trainer import train
 

@@ -22,10 +22,11 @@ import torch
 
 import phidata
 from phitrain.batch import Batch, Samples, Slot, collate
-from phitrain.config import Config, config_from, read_recipe
+from phitrain.config import Config, config_from
 from phitrain.create import create_model_folder
 from phitrain.engine import close_world, open_world, weight_decay_groups
 from phitrain.models.adapter import Loading, open_adapter
+from phitrain.recipes import read_recipe
 from phitrain.trainer import learning_rate, train
 
 CLIPS = Path(__file__).parents[1] / "examples" / "ucf101_subset"
@@ -59,7 +60,12 @@ def configured(root: Path, steps: int, batch: int) -> Config:
     return config_from(
         read_recipe("ucf101"),
         {
-            "model": {"name_or_path": str(root / "model"), "precision": "fp32", "num_crops": 1},
+            "model": {
+                "name_or_path": str(root / "model"),
+                "precision": "fp32",
+                "num_crops": 1,
+                "gradient_checkpointing": "off",
+            },
             "data": {"dir": str(root / "data")},
             "optimizer": {"learning_rate": 2e-3, "warmup_steps": 5},
             "train": {

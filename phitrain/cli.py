@@ -18,9 +18,10 @@ import phidata
 from phidata.console import run
 from phidata.errors import UsageError
 from phidata.loading import open_folder
-from phitrain.config import Config, Values, config_from, read_recipe, read_setting
+from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.models.adapter import check_model
 from phitrain.output import check_output
+from phitrain.recipes import read_recipe
 
 NOT_YET = {
     "use_lora": "LoRA is not available yet; leave --use_lora out to train all weights",

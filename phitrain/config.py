@@ -10,8 +10,6 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from phidata.errors import UsageError
@@ -70,7 +68,8 @@ class DataPart:
     """Which data folder, and how many processes a rank opens images with.
 
     `questions` one: of all rows about the same images one a epoch, chosen by seed and epoch. `answer` random: of the
-    accepted answers one, chosen by seed, epoch and row. `converter` and `source` make the folder where there is none.
+    accepted answers one, chosen by seed, epoch and row. `converter` and `source` make the folder where there is none,
+    `eval_source` adds the splits to evaluate where those are from another source.
     """
 
     dir: str = ""
@@ -80,7 +79,9 @@ class DataPart:
     answer: str = "first"
     converter: str = ""
     source: str = ""  # "": the converter's own data set on the hub
-    convert_options: tuple[str, ...] = ()
+    convert_options: tuple[str, ...] = ()  # of `phidata convert`, such as "--limit=100"
+    eval_source: str = ""
+    eval_convert_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,32 +221,6 @@ def config_from(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
     return config
 
 
-def read_recipe(name_or_path: str) -> Values:
-    """The values of a recipe that ships with the package (by name), or of a TOML file (by path)."""
-    if name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise UsageError(f"no recipe file {path}; give the path of a TOML file, or one of {_listed(recipes())}")
-        text, where = path.read_text(encoding="utf-8"), str(path)
-    else:
-        if name_or_path not in recipes():
-            hint = nearest(name_or_path, recipes())
-            raise UsageError(
-                f"no recipe {name_or_path!r}{hint}; there is {_listed(recipes())}, or give the path of a .toml file"
-            )
-        text = files("phitrain.recipes").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
-        where = f"recipe {name_or_path}"
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where} is not TOML: {error}") from error
-
-
-def recipes() -> list[str]:
-    """The names of the recipes that ship with the package."""
-    return sorted(file.name[:-5] for file in files("phitrain.recipes").iterdir() if file.name.endswith(".toml"))
-
-
 def read_setting(text: str) -> Values:
     """One `section.field=value` of the command line; the value is TOML, or else plain text."""
     key, equals, raw = text.partition("=")
@@ -341,7 +316,3 @@ def _check_combinations(config: Config) -> None:
 def _value(config: Config, where: str) -> Any:
     section, name = where.split(".")
     return getattr(getattr(config, section), name)
-
-
-def _listed(names: typing.Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
