@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from phidata.errors import UsageError
+from phitrain.models.hub import lasting_name, model_folder, read_object
+from phitrain.models.lora_folder import base_model, check_adapters, is_lora_folder, with_adapters
 from phitrain.render import ChatFormat
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
     from torch import Tensor, nn
+
+    from phitrain.shards import Stored
 
 Inputs = dict[str, "Tensor"]
 
@@ -82,6 +85,18 @@ class Adapter(Protocol):
     def preprocessor(self) -> Preprocessor: ...
 
     @property
+    def name_or_path(self) -> str:
+        """What another process finds the model by: the absolute path of its folder, or its hub id."""
+
+    @property
+    def revision(self) -> str | None:
+        """The branch, tag or commit of a hub id, if one was asked for."""
+
+    @property
+    def lora_folder(self) -> Path | None:
+        """Where the adapters lie that `load` puts on the model, if it was opened by such a folder."""
+
+    @property
     def lora_targets(self) -> LoraTargets: ...
 
     def load(self, loading: Loading) -> nn.Module:
@@ -108,22 +123,40 @@ class Adapter(Protocol):
     def may_have_zero_gradient(self, parameter: str) -> bool:
         """Whether the exact gradient of a parameter is zero by the model's mathematics."""
 
-    def save(self, module: nn.Module, folder: Path) -> None:
-        """Write weights and configuration so that the model's own loader reads them."""
+    def skeleton(self) -> nn.Module:
+        """The model on the meta device: names, shapes and layers without values, in the checkpoint's order."""
+
+    def open_weights(self) -> Stored:
+        """The checkpoint, to be read tensor by tensor.
+
+        Raises UsageError naming tensors that are missing, unknown or of another shape; DataError for damaged files.
+        """
+
+    def save_config(self, folder: Path, dtype: torch.dtype) -> None:
+        """Write the configuration of weights of this type, so that the model's own loader reads them."""
 
 
 def open_adapter(name_or_path: str, num_crops: int | None = None) -> Adapter:
     """The adapter of a model folder or hub id, by the `model_type` of its configuration.
 
-    Raises UsageError where there is no such model or its type is unknown.
+    A folder of LoRA adapters is opened together with the model that they belong to; its own tokenizer and processor
+    files come first. Raises UsageError where there is no such model or its type is unknown.
     """
     check_model(name_or_path)
+    folder = model_folder(name_or_path)
+    if is_lora_folder(folder):
+        return Phi3VAdapter(base_model(folder), num_crops, lora_folder=folder)
     return Phi3VAdapter(name_or_path, num_crops)
 
 
 def check_model(name_or_path: str) -> None:
     """Raise UsageError where there is no such model folder or hub id, or its type is unknown. Loads no weights."""
-    model_type = _read_config(name_or_path).get("model_type")
+    folder = model_folder(name_or_path)
+    if is_lora_folder(folder):
+        check_adapters(model_folder(name_or_path, weights=True))
+        name_or_path = base_model(folder)
+        folder = model_folder(name_or_path)
+    model_type = _read_config(name_or_path, folder).get("model_type")
     if model_type != "phi3_v":
         raise UsageError(f"{name_or_path} is a model of type {model_type!r}; phitrain trains 'phi3_v'")
 
@@ -182,20 +215,24 @@ class Phi3VPreprocessor:
 
 
 class Phi3VAdapter:
-    """Phi-3-vision and Phi-3.5-vision."""
+    """Phi-3-vision and Phi-3.5-vision; with `lora_folder` its adapters are on the model, and its processor is taken."""
 
-    def __init__(self, name_or_path: str, num_crops: int | None = None) -> None:
+    def __init__(self, name_or_path: str, num_crops: int | None = None, *, lora_folder: Path | None = None) -> None:
         from transformers.utils import logging
 
         from phitrain.models.phi3v import Phi3VConfig, Phi3VProcessor
 
         logging.disable_progress_bar()
-        self.name_or_path = name_or_path
-        options = {} if num_crops is None else {"num_crops": num_crops}
-        config = Phi3VConfig.from_pretrained(name_or_path)
+        self.name_or_path, self.revision = lasting_name(name_or_path)
+        self.lora_folder = lora_folder
+        self._source = name_or_path
+        self._folder = model_folder(name_or_path)
+        config = Phi3VConfig.from_pretrained(self._folder)
         num_blocks = config.clip_config().num_hidden_layers
         self._unused_blocks = range(config.num_vision_blocks, num_blocks)
-        processor = Phi3VProcessor.from_pretrained(name_or_path, **options)
+        has_own = lora_folder is not None and (lora_folder / "preprocessor_config.json").is_file()
+        options = {} if num_crops is None else {"num_crops": num_crops}
+        processor = Phi3VProcessor.from_pretrained(lora_folder if has_own and lora_folder else self._folder, **options)
         self.preprocessor = Phi3VPreprocessor(
             processor=processor,
             num_crops=int(processor.image_processor.num_crops),
@@ -213,16 +250,12 @@ class Phi3VAdapter:
         )
 
     def load(self, loading: Loading) -> nn.Module:
-        from phitrain.models.phi3v import Phi3VForCausalLM
+        from phitrain.models.phi3v.loading import load_model
 
-        options = {"dtype": loading.dtype, "attn_implementation": loading.attention}
-        model: Phi3VForCausalLM = Phi3VForCausalLM.from_pretrained(self.name_or_path, **options)
-        unused = set(model.unused_parameter_names())
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name not in unused)
+        model = load_model(self._source, loading)
         model.enable_checkpointing(loading.checkpointing)
         module: nn.Module = model
-        return module.to(loading.device)
+        return module if self.lora_folder is None else with_adapters(module, self.lora_folder, loading.device)
 
     def loss_sum(self, module: nn.Module, inputs: Inputs, labels: Tensor) -> Tensor:
         options = {"loss_reduction": "sum", "return_logits": False, "use_cache": False, "idle_tower": True}
@@ -249,40 +282,28 @@ class Phi3VAdapter:
         # A key bias adds the same amount to every score of a query, which softmax does not see.
         return parameter.endswith("k_proj.bias")
 
-    def save(self, module: nn.Module, folder: Path) -> None:
-        module.save_pretrained(folder)  # type: ignore[operator]  # a torch module's attributes are untyped
+    def skeleton(self) -> nn.Module:
+        import torch
+
+        from phitrain.models.phi3v import Phi3VConfig, Phi3VForCausalLM
+
+        with torch.device("meta"):
+            module: nn.Module = Phi3VForCausalLM(Phi3VConfig.from_pretrained(self._folder))
+        return module
+
+    def open_weights(self) -> Stored:
+        from phitrain.models.phi3v.stored import open_stored
+
+        return open_stored(self._source, self.skeleton())
+
+    def save_config(self, folder: Path, dtype: torch.dtype) -> None:
+        from phitrain.models.phi3v.stored import save_config
+
+        save_config(self._source, folder, dtype)
 
 
-def _read_config(name_or_path: str) -> dict[str, Any]:
-    if not name_or_path:
-        raise UsageError("no model was named; give --model_name_or_path a folder or a hub id")
-    path = Path(name_or_path)
-    if path.exists() or name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1:
-        file = path / "config.json"
-        if not path.exists():
-            raise UsageError(f"no model folder {path}; make one with `phitrain init {path}` or give a hub id")
-        if not file.is_file():
-            raise UsageError(f"{path} holds no config.json; it is not a model folder")
-    else:
-        file = _from_hub(name_or_path)
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{file} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise UsageError(f"{file} must hold a JSON object")
-    return config
-
-
-def _from_hub(repository: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repository, "config.json"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{repository} is neither a folder here nor a model that the hub gives ({reason}); "
-            "make a model folder with `phitrain init DIR`, or give the path of one"
-        ) from error
+def _read_config(name: str, folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UsageError(f"{name} holds no config.json; it is not a model folder")
+    return read_object(file)

@@ -161,7 +161,7 @@ def test_damaged_weights_are_named(tiny: Path, tmp_path: Path) -> None:
     cut = copy(tiny, tmp_path / "model", lambda _weights: None)
     with (cut / "model.safetensors").open("r+b") as file:
         file.truncate(100_000)
-    with pytest.raises(DataError, match=r"the weights of .*model can not be read"):
+    with pytest.raises(DataError, match=r"model/model\.safetensors is damaged or cut off"):
         Phi3VForCausalLM.from_pretrained(cut)
 
 

@@ -1,66 +1,73 @@
-"""Loading weights so that a folder which does not fit the model is refused: the library would fill gaps at random."""
+"""A model in memory as it will be trained: its type, in 4 bits or not, whole or in shares, tensor by tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
+import torch
+from transformers import GenerationConfig
 
-from phidata.errors import DataError, UsageError
-from phitrain.models.phi3v.configuration import STOP_TOKEN_IDS, VOCAB_SIZE
+from phitrain.models.filling import Spread, fill, on_first_rank, quantise
+from phitrain.models.hub import lasting_name, model_folder
+from phitrain.models.phi3v.checking import refuse_misfit, stop_at_turn_end
+from phitrain.models.phi3v.configuration import Phi3VConfig
+from phitrain.models.phi3v.modeling import Phi3VForCausalLM
+from phitrain.shards import Stored, weight_files
 
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
+if TYPE_CHECKING:
+    from phitrain.models.adapter import Loading
 
 
-def load_checked(load: Callable[..., Any], folder: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call the library's `from_pretrained`; raise UsageError naming every missing, unknown or misshapen tensor.
-    Raises DataError for files that are damaged.
+def load_model(name_or_path: str, loading: Loading) -> Phi3VForCausalLM:
+    """The model of a folder or hub id, in evaluation mode; parameters that never run do not require a gradient.
 
-    The model comes back in evaluation mode and stops generating at the ends of turn and text, whatever the
-    folder's generation configuration says.
+    Beside the model, host memory holds one tensor at a time. With `partition` every rank calls it: the first reads,
+    and each keeps its share. In 4 bits each rank reads, for the numbers that a layer is unpacked by stay whole.
+    Raises UsageError naming every missing, unknown or misshapen tensor, DataError for files that are damaged.
     """
-    wants_info = kwargs.pop("output_loading_info", False)
-    if folder is not None and Path(folder).is_dir():
-        _check_files(Path(folder))
-    try:
-        model, info = load(folder, *args, output_loading_info=True, **kwargs)
-    except SafetensorError as error:
-        raise DataError(f"the weights of {folder} can not be read ({error}); copy them there again") from error
-    _refuse(folder, "lacks", info["missing_keys"])
-    _refuse(folder, "has, and the model does not know,", info["unexpected_keys"])
-    _refuse(folder, "has in another shape", [str(entry[0]) for entry in info["mismatched_keys"]])
-    _stop_at_turn_end(model)
-    return (model, info) if wants_info else model
+    folder = model_folder(name_or_path)
+    model = build_empty(folder, loading)
+    model.config.name_or_path = model.name_or_path = lasting_name(name_or_path)[0]
+    if loading.partition is None or loading.four_bit:
+        stored: Stored | None = _fitting(model, name_or_path)
+    else:
+        stored = on_first_rank(lambda: _fitting(model, name_or_path))
+    spread = None if loading.partition is None else Spread(loading.partition, loading.dtype)
+    fill(model, None if stored is None else stored.read, loading.dtype, loading.device, spread)
+    model.fill_buffers(loading.device)
+    model.eval()
+    return model
 
 
-def _check_files(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise UsageError(f"{folder} is not a model folder: it has no config.json; make one with `phitrain init`")
-    if not any((folder / name).is_file() for name in WEIGHT_FILES):
-        raise UsageError(
-            f"{folder} has no weights: expected {' or '.join(WEIGHT_FILES)}; copy the published files there, or make "
-            "a folder with random weights with `phitrain init`"
-        )
+def build_empty(folder: Path, loading: Loading) -> Phi3VForCausalLM:
+    """The model on the meta device: every name, shape and type, and no memory; nothing is initialised."""
+    config = Phi3VConfig.from_pretrained(folder)
+    options = {"dtype": loading.dtype, "attn_implementation": loading.attention}
+    with torch.device("meta"):
+        model: Phi3VForCausalLM = Phi3VForCausalLM._from_config(config, **options)
+    unused = set(model.unused_parameter_names())
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in unused)
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    stop_at_turn_end(model)
+    if loading.four_bit:
+        quantise(model, loading.dtype)
+    return model
 
 
-def _refuse(folder: Any, what: str, names: Any) -> None:
-    names = sorted(names)
-    if names:
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        raise UsageError(
-            f"the checkpoint {folder} {what} {len(names)} tensors: {shown}; "
-            "the folder must be complete and fit its config.json"
-        )
-
-
-def _stop_at_turn_end(model: Any) -> None:
-    if model.config.vocab_size != VOCAB_SIZE:
-        return
-    generation = model.generation_config
-    given = generation.eos_token_id
-    listed = given if isinstance(given, list) else [] if given is None else [given]
-    generation.eos_token_id = list(dict.fromkeys([*STOP_TOKEN_IDS, *listed]))
-    if generation.pad_token_id is None:
-        generation.pad_token_id = STOP_TOKEN_IDS[0]
+def _fitting(model: Phi3VForCausalLM, name_or_path: str) -> Stored:
+    """The weights, which are those of the model: no more, no less, in its shapes."""
+    stored = Stored(weight_files(model_folder(name_or_path, weights=True)))
+    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    found = {name: entry.shape for name, entry in stored.entries.items()}
+    spare = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
+    refuse_misfit(
+        name_or_path,
+        wanted.keys() - found.keys(),
+        (name for name in found.keys() - wanted.keys() if not spare.search(name)),
+        (name for name in wanted.keys() & found.keys() if wanted[name] != found[name]),
+    )
+    return stored

@@ -16,8 +16,8 @@ from transformers.models.clip.modeling_clip import CLIPEncoder, CLIPVisionEmbedd
 from transformers.models.phi3.modeling_phi3 import Phi3Model, Phi3PreTrainedModel
 
 from phidata.errors import DataError
+from phitrain.models.phi3v.checking import load_checked
 from phitrain.models.phi3v.configuration import IMAGE_TOKEN_ID, Phi3VConfig
-from phitrain.models.phi3v.loading import load_checked
 from phitrain.models.phi3v.geometry import CROP
 from phitrain.models.phi3v.placement import Placement, place
 
@@ -172,6 +172,12 @@ class Phi3VForCausalLM(Phi3PreTrainedModel, GenerationMixin):  # type: ignore[mi
     def from_pretrained(cls, folder: Any, *args: Any, **kwargs: Any) -> Any:
         """As the library's, but a tensor that is missing, unknown or of another shape is an error."""
         return load_checked(super().from_pretrained, folder, *args, **kwargs)
+
+    def fill_buffers(self, device: torch.device) -> None:
+        """Give the buffers, which no checkpoint holds, their values in a model that was built on the meta device."""
+        embeddings = self.model.vision_embed_tokens.tower.embeddings
+        embeddings.position_ids = torch.arange(embeddings.num_positions, device=device).expand(1, -1)
+        assert not any(buffer.is_meta for buffer in self.buffers())
 
     def set_attn_implementation(self, attn_implementation: str | dict[str, str], **kwargs: Any) -> None:
         super().set_attn_implementation(attn_implementation, **kwargs)
