@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from phidata import DataError
 from phitrain.models.adapter import Inputs, Preprocessor
 from phitrain.render import Rendered, prompt_for_turn, render
-from phitrain.sampler import Choice, Sampler, Slot, accepted_answers, questions_of, taken
+from phitrain.sampler import Choice, Sampler, Slot, accepted_answers, questions_of, retold, taken
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +93,8 @@ class Samples(Dataset[Sample]):
             trained = taken(conversation, slot.question, slot.answers)
             rendered = render(trained, sizes, self.preprocessor.chat)
         else:
-            rendered = prompt_for_turn(conversation, slot.turn, sizes, self.preprocessor.chat)
+            told = conversation if slot.history is None else retold(conversation, slot.history)
+            rendered = prompt_for_turn(told, slot.turn, sizes, self.preprocessor.chat)
         self._refuse_long(slot.row, len(rendered))
         pixels = self.preprocessor.pixels(images) if images else {}
         return Sample(slot=slot, rendered=rendered, pixels=pixels, num_crops=self.preprocessor.num_crops_of(pixels))

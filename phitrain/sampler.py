@@ -26,13 +26,15 @@ class Slot:
     """One place in a micro-batch: a row, and for evaluation the turn to answer. A filler trains nothing.
 
     `question`: train this turn alone, asked about the row's images up to it. `answers`: which of each trained turn's
-    accepted answers is trained, counted from 0; without it the one that the turn gives as `assistant`.
+    accepted answers is trained, counted from 0; without it the one that the turn gives as `assistant`. `history`: what
+    stands for the answers to the turns before `turn`; without it those that the row gives.
     """
 
     row: int
     turn: int | None = None
     question: int | None = None
     answers: tuple[int, ...] | None = None
+    history: tuple[str, ...] | None = None
     filler: bool = False
 
 
@@ -69,6 +71,13 @@ def taken(conversation: Conversation, question: int | None, answers: Sequence[in
             _with(turn, assistant=accepted_answers(turn)[number]) for turn, number in zip(turns, answers, strict=True)
         )
     return Conversation(id=conversation.id, source=conversation.source, conversations=turns)
+
+
+def retold(conversation: Conversation, history: Sequence[str]) -> Conversation:
+    """The row with these answers to its first turns, in the place of those that it gives."""
+    turns = conversation.conversations
+    told = tuple(_with(turn, assistant=answer) for turn, answer in zip(turns, history, strict=False))
+    return Conversation(id=conversation.id, source=conversation.source, conversations=told + turns[len(told) :])
 
 
 def accepted_answers(turn: Turn) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class McNemar:
     p: float
 
 
-def mean_interval(scores: Sequence[float], rows: Sequence[int]) -> Interval:
+def mean_interval(scores: Sequence[float], rows: Sequence[int] | Sequence[str]) -> Interval:
     """The mean of `scores` and its 95 % percentile interval over 2000 bootstrap samples; the same at every call.
 
     `rows` names the row of each score. Whole rows are drawn, with replacement (Davison and Hinkley 1997, "Bootstrap
@@ -43,7 +43,7 @@ def mean_interval(scores: Sequence[float], rows: Sequence[int]) -> Interval:
     if not scores:
         return Interval(mean=0.0, low=0.0, high=0.0)
     _, cluster = np.unique(np.asarray(rows), return_inverse=True)
-    sums = np.bincount(cluster, weights=np.asarray(scores, dtype=np.float64))
+    sums = np.bincount(cluster, weights=np.asarray(scores, dtype=np.float64)).astype(np.float64)
     low, high = np.quantile(_resampled_means(sums, np.bincount(cluster)), (0.025, 0.975))
     return Interval(mean=sum(scores) / len(scores), low=float(low), high=float(high))
 
@@ -83,7 +83,8 @@ def _resampled_means(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64
 def _two_sided(fewer: int, throws: int) -> float:
     """Twice the chance of at most `fewer` heads in so many throws of a fair coin, in whole numbers up to the end."""
     ways = total = 1
+    sides: int = 2**throws
     for heads in range(fewer):
         ways = ways * (throws - heads) // (heads + 1)
         total += ways
-    return min(1.0, 2 * total / 2**throws)
+    return min(1.0, 2 * total / sides)
