@@ -1,8 +1,8 @@
-"""Which rank takes which rows, and what a padded batch holds."""
+"""What a padded batch holds, and what the processes that make it say when they fail."""
 
 from __future__ import annotations
 
-from itertools import chain
+import os
 from pathlib import Path
 
 import pytest
@@ -10,45 +10,11 @@ import torch
 
 import phidata
 from phidata.errors import DataError
-from phitrain.batch import IGNORED, Samples, Slot, collate, load_batches, micro_batches, steps_of_epoch
+from phitrain.batch import IGNORED, Sample, Samples, Slot, collate, load_batches, named_worker_death
 from phitrain.models.adapter import open_adapter
+from phitrain.sampler import Choice
 
-from .conftest import row, write_data
-
-
-def plan(num_rows: int, *, world: int, rank: int = 0, epoch: int = 0, batch: int = 4) -> list[list[Slot]]:
-    options = {"seed": 1, "epoch": epoch, "batch_size": batch, "per_rank": 1}
-    return list(micro_batches(num_rows, rank=rank, world_size=world, **options))
-
-
-def rows(micros: list[list[Slot]]) -> list[int]:
-    return [slot.row for micro in micros for slot in micro if not slot.filler]
-
-
-def test_every_row_is_trained_once_an_epoch_whatever_the_ranks() -> None:
-    for world in (1, 2, 4):
-        taken = [rows(plan(10, world=world, rank=rank)) for rank in range(world)]
-        assert sorted(chain.from_iterable(taken)) == list(range(10))
-
-
-def test_the_rows_of_a_step_do_not_depend_on_the_ranks() -> None:
-    alone = plan(10, world=1)
-    together = [plan(10, world=2, rank=rank) for rank in (0, 1)]
-    assert len(alone) == 4 * steps_of_epoch(10, 4) == 12
-    for step in range(3):
-        both = [rows(micros[2 * step : 2 * step + 2]) for micros in together]
-        assert set(chain.from_iterable(both)) == set(rows(alone[4 * step : 4 * step + 4]))
-
-
-def test_a_short_last_step_is_completed_by_fillers() -> None:
-    last = plan(5, world=2, rank=1)[2:]
-    assert [[slot.filler for slot in micro] for micro in last] == [[True], [True]]
-    assert [slot.filler for micro in plan(5, world=2, rank=0)[2:] for slot in micro] == [False, True]
-
-
-def test_the_order_is_a_function_of_seed_and_epoch() -> None:
-    assert plan(10, world=1) == plan(10, world=1)
-    assert rows(plan(10, world=1)) != rows(plan(10, world=1, epoch=1))
+from .conftest import row, turn, write_data
 
 
 def test_a_padding_id_inside_a_sample_is_not_padding(model_folder: Path, data_folder: Path) -> None:
@@ -93,3 +59,56 @@ def test_a_row_that_can_not_be_used_is_named_before_training(model_folder: Path,
         samples.check(1)
     with pytest.raises(DataError, match=r"row 'long' takes 995 tokens, more than max_length 700"):
         samples.check(2)
+
+
+def test_every_choice_of_a_row_has_to_fit(model_folder: Path, tmp_path: Path) -> None:
+    preprocessor = open_adapter(str(model_folder)).preprocessor
+    asked = [turn(["red.png"], "Which?", "red"), {**turn([], "And?", "so"), "answers": ["so", "word " * 90]}]
+    data = write_data(tmp_path / "data", train=[{**row("x", []), "conversations": asked}])
+    loaded = phidata.load(data, split="train")
+    one, random = Choice(questions="one"), Choice(questions="one", answer="random")
+    Samples(loaded, preprocessor, max_length=333, choice=one).check(0)
+    with pytest.raises(DataError, match="row 'x' takes 345 tokens, more than max_length 344"):
+        Samples(loaded, preprocessor, max_length=344).check(0)
+    with pytest.raises(DataError, match="row 'x' takes 421 tokens, more than max_length 420"):
+        Samples(loaded, preprocessor, max_length=420, choice=random).check(0)
+
+
+def test_the_chosen_question_is_rendered_alone_with_the_images_before_it(model_folder: Path, tmp_path: Path) -> None:
+    preprocessor = open_adapter(str(model_folder)).preprocessor
+    turns = [turn(["red.png"], "Which?", "red"), {**turn(["blue.png"], "And?", "a"), "answers": ["b", "c"]}]
+    alone = [turn(["red.png", "blue.png"], "And?", "c")]
+    data = write_data(
+        tmp_path / "data",
+        train=[{**row(name, []), "conversations": part} for name, part in (("x", turns), ("y", alone))],
+    )
+    samples = Samples(phidata.load(data, split="train"), preprocessor)
+    chosen, written = samples[Slot(row=0, question=1, answers=(1,))], samples[Slot(row=1)]
+    assert chosen.rendered == written.rendered
+    assert torch.equal(chosen.pixels["pixel_values"], written.pixels["pixel_values"])
+
+
+def test_an_error_in_a_worker_is_the_same_sentence(model_folder: Path, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train=[row("bad", ["mauve"])])
+    samples = Samples(phidata.load(data, split="train"), open_adapter(str(model_folder)).preprocessor)
+    for workers in (0, 1):
+        with pytest.raises(DataError, match=r"^\S+_train\.jsonl:1: row 'bad': \S+/mauve\.png: no such image; restore"):
+            list(load_batches(samples, [[Slot(row=0)]], num_workers=workers))
+
+
+class Killed(Samples):
+    def __getitem__(self, slot: Slot) -> Sample:
+        os._exit(9)
+
+
+def test_a_worker_that_dies_is_a_sentence_with_the_remedy(model_folder: Path, data_folder: Path) -> None:
+    samples = Killed(phidata.load(data_folder, split="train"), open_adapter(str(model_folder)).preprocessor)
+    with pytest.raises(
+        DataError, match=r"for rank 0 has died \(DataLoader worker .*\).* --num_workers less than 1, or"
+    ):
+        list(load_batches(samples, [[Slot(row=0)]], num_workers=1))
+
+
+def test_another_error_of_torch_is_not_taken_for_a_workers_death() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), named_worker_death(2):
+        raise RuntimeError("shapes differ")
