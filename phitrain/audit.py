@@ -1,4 +1,4 @@
-"""After the first step: every trainable tensor has had a finite gradient that is not all zero, or the run stops."""
+"""In the first steps: every trainable tensor gets a finite gradient that is not all zero, or the run stops."""
 
 from __future__ import annotations
 
@@ -16,58 +16,54 @@ MAX_SHOWN = 8
 
 
 class GradientAudit:
-    """Looks at the text part after the first step, and at all of the model after the first step with an image.
+    """Looks at every tensor after the first step that must reach it.
+
+    That is the first step for the language model, the first one with an image for the vision part, and for the first
+    matrix of a LoRA pair the first after an update: until then the second one is zero. In fp16 a gradient may overflow.
 
     Made before DeepSpeed wraps the module, because its own hooks take gradients away as they come.
     """
 
-    def __init__(self, adapter: Adapter, module: nn.Module, world: World) -> None:
-        self._adapter, self._world = adapter, world
+    def __init__(self, adapter: Adapter, module: nn.Module, world: World, *, may_overflow: bool = False) -> None:
+        self._adapter, self._world, self._may_overflow = adapter, world, may_overflow
         self._flags: dict[str, Tensor] = {}  # name → [some gradient is not zero, some is not finite]
-        self._hooks = []
-        self._has_seen_text = False
+        self._hooks: dict[str, Any] = {}
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and not adapter.may_have_zero_gradient(name):
                 self._flags[name] = torch.zeros(2, dtype=torch.int32)
                 register: Any = parameter.register_post_accumulate_grad_hook  # untyped
-                self._hooks.append(register(self._watch(name)))
+                self._hooks[name] = register(self._watch(name))
 
     @property
     def is_done(self) -> bool:
         return not self._hooks
 
-    def after_backward(self, *, with_images: bool) -> None:
-        """Every rank calls it after each step's backward pass. Raises DataError naming what is not trained."""
-        if self.is_done or (self._has_seen_text and not with_images):
+    def after_backward(self, *, with_images: bool, is_updated: bool) -> None:
+        """Every rank calls it after each step's backward pass. Raises DataError naming what is not trained.
+
+        `is_updated`: an earlier step has changed the weights.
+        """
+        due = [name for name in self._hooks if self._is_due(name, with_images=with_images, is_updated=is_updated)]
+        if not due:
             return
-        zero, broken = self._findings()
-        untrained = {
-            name
-            for name in zero
-            if not self._adapter.may_have_zero_gradient(name) and (with_images or self._adapter.part_of(name) == "llm")
-        }
-        self._stop_for(untrained, "get no gradient")
-        self._stop_for(broken, "get a gradient that is not finite")
-        self._has_seen_text = True
-        if with_images:
-            self.close()
-
-    def close(self) -> None:
-        """Watch no more."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-
-    def _findings(self) -> tuple[set[str], set[str]]:
-        """Names of parameters without a gradient so far, and of those with one that is not finite, over all ranks."""
-        names = list(self._flags)
-        flags = torch.stack([self._flags[name].to(self._world.device) for name in names])
+        flags = torch.stack([self._flags[name].to(self._world.device) for name in due])
         dist.all_reduce(flags, op=dist.ReduceOp.MAX)
-        rows = dict(zip(names, flags.tolist(), strict=True))
-        zero = {name for name, (is_nonzero, _) in rows.items() if not is_nonzero}
-        return zero, {name for name, (_, is_broken) in rows.items() if is_broken}
+        rows = dict(zip(due, flags.tolist(), strict=True))
+        self._stop_for([name for name in due if not rows[name][0]], "get no gradient")
+        if not self._may_overflow:
+            self._stop_for([name for name in due if rows[name][1]], "get a gradient that is not finite")
+        self.close(due)
 
-    def _stop_for(self, names: set[str], what: str) -> None:
+    def close(self, names: list[str] | None = None) -> None:
+        """Watch these no more, or none."""
+        for name in list(self._hooks) if names is None else names:
+            self._hooks.pop(name).remove()
+
+    def _is_due(self, name: str, *, with_images: bool, is_updated: bool) -> bool:
+        reaches = with_images or self._adapter.part_of(name) == "llm"
+        return reaches and (is_updated or ".lora_A." not in name)
+
+    def _stop_for(self, names: list[str], what: str) -> None:
         if names:
             shown = ", ".join(sorted(names)[:MAX_SHOWN])
             more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""

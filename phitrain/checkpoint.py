@@ -6,18 +6,17 @@ import hashlib
 import json
 import re
 import shutil
-from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from phidata.errors import DataError, PhidataError, UsageError
+from phidata.errors import DataError, UsageError
 from phitrain.config import Config
 from phitrain.engine import Engine, World
 from phitrain.output import fresh_folder, fsync, make_durable, write_json
@@ -32,6 +31,7 @@ from phitrain.state import (
 )
 
 MARK = "checkpoint.json"
+STATE = "state"
 RANDOM = "random.safetensors"
 FORMAT = 1
 SHARD_BYTES = 2_000_000_000
@@ -47,7 +47,7 @@ FREE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a run is about: its configuration, and fingerprints of the training rows and of the model it started from."""
+    """What a run is about: its configuration, and fingerprints of its rows and of the model that it started from."""
 
     config: Config
     data: str
@@ -70,25 +70,40 @@ class Checkpoint:
 def save_checkpoint(output: Path, step: int, engine: Engine, world: World, identity: Identity) -> None:
     """Write `checkpoint-<step>` below the output folder. Every rank calls it; raises on all of them where one fails."""
     random = world.gather(_random_state(world))
-    tensors = read_state(engine)
-    problem: PhidataError | None = None
-    if world.is_main:
-        try:
-            _write(output, step, engine, world, identity, tensors, random)
-        except PhidataError as error:
-            problem = error
-    deque(tensors, maxlen=0)  # the other ranks gather along, whatever happens on the first
-    world.raise_first(problem)
+    facts = {
+        "format": FORMAT,
+        "step": step,
+        "optimizer_steps": optimizer_steps(engine),
+        "loss_scale": read_scaler(engine),
+        "world_size": world.size,
+        "score": None,
+        "data": identity.data,
+        "model": identity.model,
+        "config": identity.config.as_dict(),
+    }
+    shapes = state_shapes(engine)
+
+    def write(tensors: Iterator[tuple[str, Tensor]]) -> None:
+        with _new_checkpoint(output, step) as folder:
+            entries = [Entry(name=key, dtype=torch.float32, shape=shape) for key, shape in shapes.items()]
+            write_shards(folder, entries, tensors, stem=STATE, max_bytes=SHARD_BYTES)
+            numbered = {f"{kind}/{rank}": one for rank, kinds in enumerate(random) for kind, one in kinds.items()}
+            save_file(numbered, folder / RANDOM)
+            files = {file.name: _described(file) for file in sorted(folder.iterdir())}
+            write_json(folder / MARK, {**facts, "files": files})
+
+    world.write_on_main(read_state(engine), write)
 
 
 def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
     """Bring the model, the optimizer, the loss scale and the random numbers to where they were. Every rank calls it."""
     facts = checkpoint.facts
-    stored = Stored(checkpoint.folder / name for name in facts["files"] if name.startswith("state"))
+    names = [name for name in facts["files"] if name.startswith(STATE) and name.endswith(".safetensors")]
+    stored = world.on_main(lambda: Stored(checkpoint.folder / name for name in names))
     write_state(engine, stored.read if world.is_main else None, facts["optimizer_steps"])
     write_scaler(engine, facts["loss_scale"])
+    random = world.on_main(lambda: load_file(checkpoint.folder / RANDOM))
     if facts["world_size"] == world.size:
-        random = load_file(checkpoint.folder / RANDOM)
         torch.set_rng_state(random[f"cpu/{world.rank}"])
         if world.device.type == "cuda" and f"cuda/{world.rank}" in random:
             torch.cuda.set_rng_state(random[f"cuda/{world.rank}"], world.device)
@@ -196,39 +211,15 @@ def keep_newest(output: Path, limit: int) -> None:
             shutil.rmtree(folder)
 
 
-def _write(
-    output: Path,
-    step: int,
-    engine: Engine,
-    world: World,
-    identity: Identity,
-    tensors: Iterator[tuple[str, Tensor]],
-    random: list[dict[str, Tensor]],
-) -> None:
+@contextmanager
+def _new_checkpoint(output: Path, step: int) -> Iterator[Path]:
+    """A folder to fill, which becomes `checkpoint-<step>` when all is written and on disk."""
     target = output / f"checkpoint-{step}"
-    with fresh_folder(output / f".checkpoint-{step}.saving") as staging:
-        entries = [Entry(name=key, dtype=torch.float32, shape=shape) for key, shape in state_shapes(engine).items()]
-        write_shards(staging, entries, tensors, stem="state", max_bytes=SHARD_BYTES)
-        save_file(
-            {f"{kind}/{rank}": t for rank, of_rank in enumerate(random) for kind, t in of_rank.items()},
-            staging / RANDOM,
-        )
-        facts = {
-            "format": FORMAT,
-            "step": step,
-            "optimizer_steps": optimizer_steps(engine),
-            "loss_scale": read_scaler(engine),
-            "world_size": world.size,
-            "score": None,
-            "data": identity.data,
-            "model": identity.model,
-            "config": identity.config.as_dict(),
-            "files": {file.name: _described(file) for file in sorted(staging.iterdir())},
-        }
-        write_json(staging / MARK, facts)
-        make_durable(staging)
+    with fresh_folder(output / f".checkpoint-{step}.saving") as folder:
+        yield folder
+        make_durable(folder)
         shutil.rmtree(target, ignore_errors=True)
-        staging.rename(target)
+        folder.rename(target)
     fsync(output)
 
 
@@ -240,8 +231,11 @@ def _random_state(world: World) -> dict[str, Tensor]:
 
 
 def _described(file: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
     with file.open("rb") as opened:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+        while piece := opened.read(1 << 22):
+            digest.update(piece)
+    return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _verify(file: Path, expected: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from phidata.errors import PhidataError, UsageError
 from phitrain.config import Config, OptimizerPart
 
 Result = TypeVar("Result")
+Tensors = TypeVar("Tensors")
 
 BUCKET = 50_000_000  # elements that travel together
 PERSISTENT = 1_000  # ZeRO 3 keeps smaller parameters whole on every rank
@@ -54,6 +56,17 @@ class World:
         for found in self.gather(problem):
             if found is not None:
                 raise found
+
+    def write_on_main(self, tensors: Iterator[Tensors], write: Callable[[Iterator[Tensors]], None]) -> None:
+        """Write on rank 0 what all ranks gather along, one after the other; where it fails, all of them raise."""
+        problem: PhidataError | None = None
+        if self.is_main:
+            try:
+                write(tensors)
+            except PhidataError as error:
+                problem = error
+        deque(tensors, maxlen=0)
+        self.raise_first(problem)
 
     def on_main(self, action: Callable[[], Result]) -> Result:
         """Do something on rank 0 and give its result to every rank; where it fails, all of them raise."""
@@ -115,11 +128,12 @@ def import_deepspeed() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Updated:
-    """What an optimizer step came to: norms of the gradient before clipping, and whether it was skipped because the
-    gradient was not finite (the norms are then infinite)."""
+    """What an optimizer step came to: norms of the gradient before clipping, the factor of the learning rates, and
+    whether it was skipped because the gradient was not finite (the norms are then infinite)."""
 
     grad_norm: float
     grad_norms: dict[str, float]
+    factor: float
     skipped: bool
 
 
@@ -186,7 +200,7 @@ class Engine:
             for parameter in self.module.parameters():
                 parameter.grad = None
         self.deepspeed.step()
-        return Updated(grad_norm=total, grad_norms=by_part, skipped=not math.isfinite(total))
+        return Updated(grad_norm=total, grad_norms=by_part, factor=factor, skipped=not math.isfinite(total))
 
     def learning_rates(self, factor: float) -> dict[str, float]:
         """The rate of each part of the model."""

@@ -6,7 +6,9 @@ that a run can go on with other ranks or in another stage, bit for bit where nei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -64,6 +66,21 @@ def optimizer_steps(engine: Engine) -> int:
     return max((int(state["step"]) for state in _inner(engine).state.values() if "step" in state), default=0)
 
 
+def num_parameters(engine: Engine) -> tuple[int, int]:
+    """How many numbers are trained, and how many there are; four-bit ones count as one each."""
+    whole = [(_numel(parameter), parameter.requires_grad) for parameter in engine.module.parameters()]
+    return sum(count for count, is_trained in whole if is_trained), sum(count for count, _ in whole)
+
+
+def whole_weights(engine: Engine, *, trained_only: bool) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of the module's parameters as it runs them, put together from all ranks, one at a time. Every
+    rank iterates."""
+    for name, parameter in engine.module.named_parameters():
+        if parameter.requires_grad or not trained_only:
+            with _gathered(engine, parameter):
+                yield name, parameter.detach()
+
+
 def read_scaler(engine: Engine) -> dict[str, float]:
     """The state of the dynamic loss scale; empty except in fp16."""
     scaler = getattr(engine.optimizer, "loss_scaler", None)
@@ -79,6 +96,21 @@ def write_scaler(engine: Engine, values: dict[str, float]) -> None:
 def _inner(engine: Engine) -> Any:
     """torch's optimizer below DeepSpeed's."""
     return getattr(engine.optimizer, "optimizer", engine.optimizer)
+
+
+def _gathered(engine: Engine, parameter: nn.Parameter) -> AbstractContextManager[Any]:
+    if engine.stage != 3:
+        return nullcontext()
+    from deepspeed.zero import GatheredParameters
+
+    gathered: AbstractContextManager[Any] = GatheredParameters([parameter])
+    return gathered
+
+
+def _numel(parameter: nn.Parameter) -> int:
+    """Of the whole parameter; a four-bit one is packed, and knows its shape."""
+    quantised = getattr(parameter, "quant_state", None)
+    return math.prod(_shape(parameter) if quantised is None else quantised.shape)
 
 
 def _shape(parameter: nn.Parameter) -> torch.Size:

@@ -2,340 +2,312 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import phidata
-from phidata.errors import DataError, PhidataError, UsageError
+from phidata.errors import DataError, UsageError
 from phitrain.audit import GradientAudit
-from phitrain.batch import Batch, Samples, load_batches, micro_batches, steps_of_epoch
+from phitrain.batch import Samples
+from phitrain.checkpoint import (
+    LATEST,
+    Checkpoint,
+    Identity,
+    find_checkpoint,
+    refuse_changed,
+    restore,
+    score_checkpoint,
+)
 from phitrain.config import Config
-from phitrain.engine import Engine, World
-from phitrain.evaluate import Asking, accuracy_lines, evaluate, to_device
-from phitrain.export import save_model
+from phitrain.engine import Engine, World, deepspeed_config
+from phitrain.evaluate import Asking, evaluate, score_lines
+from phitrain.export import save_lora, save_weights
+from phitrain.log import LOG, read_log
+from phitrain.loop import Course, Loop
 from phitrain.models.adapter import Adapter, Loading, open_adapter
-from phitrain.output import RUN_CONFIG, check_output, check_space, open_output, write_json
-from phitrain.report import Report, Step, note, open_report, peak_memory_bytes
+from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
+from phitrain.peaks import peak_flops
+from phitrain.quantisation import quantisation_of
+from phitrain.report import Report, note, open_report
+from phitrain.resolve import Hardware, fit_schedule, resolve
+from phitrain.sampler import Choice, Sampler
+from phitrain.state import num_parameters, whole_weights
+from phitrain.strategy import lora_config, prepare
+from phitrain.trackers import choose_trackers
 
-Summary = dict[str, Any]
+SUMMARY = "train_summary.json"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Document = dict[str, Any]
 
 
-def train(config: Config, world: World) -> Summary:
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run on one rank: the course that its steps follow, and all splits that it looks at."""
+
+    course: Course
+    splits: Mapping[str, Samples]
+    world: World
+    trackers: tuple[str, ...]
+
+    @property
+    def config(self) -> Config:
+        return self.course.config
+
+    @property
+    def output(self) -> Path:
+        return self.course.output
+
+
+def train(config: Config, world: World) -> Document:
     """Train a model as the configuration says and write the result folder; returns what train_summary.json says.
 
-    Every rank calls it. Raises UsageError and DataError before the model is loaded where that is possible.
+    Every rank calls it. Raises UsageError and DataError before the model is loaded where that is possible. A run that
+    was asked to stop ends early: what it returns has `stopped_at`, its folder a checkpoint and no model.
     """
-    config, notes = resolve(config, world)
-    output = Path(config.train.output_dir)
-    adapter = open_adapter(config.model.name_or_path, config.model.num_crops)
-    splits = {name: open_samples(config, adapter, name) for name in (config.data.train_split, *config.eval.splits)}
-    check_rows(splits, world)
-    samples = splits[config.data.train_split]
-    config, more = fit_schedule(config, len(samples))
-    on_main(world, lambda: check_output(output, overwrite=config.train.overwrite_output_dir))
-    if world.is_main:
-        for sentence in notes + more:
-            note(sentence)
+    run, notes = prepare_run(config, world)
+    checkpoint, finished = world.on_main(lambda: begin_output(run, notes))
+    if finished is not None:
+        return finished
+    torch.manual_seed(run.config.train.seed + world.rank)
+    engine, audit = start_engine(run)
+    world.on_main(lambda: check_room(run, engine))
+    if checkpoint is not None:
+        restore(checkpoint, engine, world)
+    start = 0 if checkpoint is None else checkpoint.step
+    with maybe_report(run, start) as report:
+        if start == 0 and run.config.eval.before:
+            measure(run, engine, report, 0)
+        loop = Loop(run.course, engine, audit, world, report, start)
+        last = loop.run(lambda step: measure(run, engine, report, step))
+        if last < run.course.total:
+            return {"stopped_at": last, "steps": run.course.total}
+        measure(run, engine, report, last)
+    save_result(run, engine)
+    return world.on_main(lambda: finish(run, engine))
 
-    torch.manual_seed(config.train.seed)
-    module = load_model(config, adapter, world)
-    on_main(world, lambda: begin_output(config, module))
-    total = total_steps(config, len(samples))
-    with maybe_report(config, world, total) as report:
-        if config.eval.before:
-            measure(config, adapter, module, splits, world, report, "before", step=0)
-        summary = run_steps(config, adapter, module, samples, world, total, report)
-        measure(config, adapter, module, splits, world, report, "after", step=total)
-    on_main(world, lambda: save_model(adapter, module, output))
-    on_main(world, lambda: write_json(output / "train_summary.json", summary))
+
+def prepare_run(config: Config, world: World) -> tuple[Run, list[str]]:
+    """Settle the configuration, open model folder and data, look at every row: all that needs no weights."""
+    hardware = Hardware.here()
+    config, notes = resolve(config, world.size, hardware)
+    trackers, told = choose_trackers(config.train.report_to)
+    adapter = open_adapter(config.model.name_or_path, config.model.num_crops)
+    choice = Choice(questions=config.data.questions, answer=config.data.answer)
+    samples = open_samples(config, adapter, config.data.train_split, choice)
+    if len(samples) == 0:
+        raise DataError(f"split {config.data.train_split!r} of {config.data.dir} has no rows to train on")
+    splits = {name: open_samples(config, adapter, name) for name in config.eval.splits}
+    check_rows(splits.values(), world)
+    fingerprint = check_rows([samples], world)
+    sampler = Sampler(samples.data, choice, config.train.seed)
+    epochs = config.train.num_train_epochs * sampler.steps_of_epoch(config.train.batch_size)
+    config, more = fit_schedule(config, config.train.max_steps or epochs)
+    course = Course(
+        config=config,
+        adapter=adapter,
+        samples=samples,
+        sampler=sampler,
+        identity=Identity(config=config, data=fingerprint, model=adapter.fingerprint()),
+        peak_flops=peak_flops(hardware.name, config.model.precision) if hardware.cuda else None,
+    )
+    return Run(course=course, splits=splits, world=world, trackers=trackers), [*notes, *told, *more]
+
+
+def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Document | None]:
+    """Make the folder of the run, or find in it what to go on from: a checkpoint, or the summary of a finished run."""
+    train = run.config.train
+    was_begun = (run.output / RUN_CONFIG).is_file()
+    checkpoint = None
+    if train.resume_from_checkpoint is not None:
+        if train.resume_from_checkpoint == LATEST and (run.output / SUMMARY).is_file():
+            note(f"{run.output} holds a finished run: nothing is left to do")
+            return None, json.loads((run.output / SUMMARY).read_text("utf-8"))
+        checkpoint, passed_over = find_checkpoint(run.output, train.resume_from_checkpoint)
+        if checkpoint is not None and not train.allow_changed:
+            refuse_changed(checkpoint, run.course.identity)
+        where = "no checkpoint is there: starting" if checkpoint is None else f"going on from {checkpoint.folder}"
+        notes = [*notes, *passed_over, where]
+    if checkpoint is None or not was_begun:
+        goes_on = train.resume_from_checkpoint is not None
+        open_output(run.output, overwrite=train.overwrite_output_dir or goes_on)
+    write_json(run.output / RUN_CONFIG, run.config.as_dict())
+    for sentence in notes:
+        note(sentence)
+    return checkpoint, None
+
+
+def start_engine(run: Run) -> tuple[Engine, GradientAudit]:
+    """The model, prepared as the strategy says and under DeepSpeed; and the audit that watches its gradients."""
+    adapter, config = run.course.adapter, run.config
+    module = prepare(load_model(config, adapter, run.world), config.strategy, adapter)
+    audit = GradientAudit(adapter, module, run.world, may_overflow=config.model.precision == "fp16")
+    return Engine(module, config, run.world, adapter.part_of), audit
+
+
+def check_room(run: Run, engine: Engine) -> None:
+    """Refuse a disk without room for the result and, where they are asked for, a checkpoint."""
+    trained, whole = num_parameters(engine)
+    size = (trained if is_lora(run.config) else whole) * DTYPES[run.config.model.precision].itemsize
+    check_space(run.output, size + (12 * trained if run.config.train.save_steps else 0))
+
+
+def measure(run: Run, engine: Engine, report: Report | None, step: int) -> None:
+    """Evaluate after a step the splits that were asked for; write and tell the result, note it in the checkpoint."""
+    if not run.splits:
+        return
+    course = run.course
+    document = evaluate_splits(run.config, course.adapter, engine.module, run.splits, run.world, step=step)
+    when = {0: "before", course.total: "after"}.get(step, f"step_{step}")
+    if report is not None:
+        report.evaluation(document, step)
+        for line in score_lines(document):
+            note(f"{'at step ' + str(step) if when.startswith('step') else when + ' training'}: {line}")
+    first = next(iter(document["splits"].values()))["scores"][run.config.eval.metrics[0]]["mean"]
+    run.world.on_main(lambda: write_json(run.output / f"eval_{when}.json", document))
+    run.world.on_main(lambda: score_checkpoint(run.output, step, first))
+
+
+def save_result(run: Run, engine: Engine) -> None:
+    """Write the trained model, or the trained adapters; every rank calls it, the first one writes."""
+    config, adapter = run.config, run.course.adapter
+    dtype = DTYPES[config.model.precision]
+
+    def save(weights: Iterator[tuple[str, Tensor]]) -> None:
+        if is_lora(config):
+            lora, quantisation = lora_config(config.strategy, adapter), quantisation_of(engine.module)
+            save_lora(adapter, lora, weights, run.output, dtype=dtype, quantisation=quantisation)
+        else:
+            save_weights(adapter, weights, run.output, dtype=dtype)
+
+    run.world.write_on_main(whole_weights(engine, trained_only=is_lora(config)), save)
+
+
+def finish(run: Run, engine: Engine) -> Document:
+    """Write the summary, the model card and the page of the run."""
+    steps = read_log(run.output / LOG)
+    trained, whole = num_parameters(engine)
+    seconds = sum(step["seconds"] for step in steps)
+    summary: Document = {
+        "steps": steps[-1]["step"],
+        "first_loss": steps[0]["loss"],
+        "last_loss": steps[-1]["loss"],
+        "tokens_per_s": sum(step["tokens_per_s"] * step["seconds"] for step in steps) / seconds,
+        "images_per_s": sum(step["images_per_s"] * step["seconds"] for step in steps) / seconds,
+        "samples_per_s": sum(step["samples_per_s"] * step["seconds"] for step in steps) / seconds,
+        "peak_memory_bytes": max(step["peak_memory_bytes"] for step in steps),
+        "seconds": seconds,
+        "skipped_steps": sum(step["skipped"] for step in steps),
+        "world_size": run.world.size,
+        "trained_parameters": trained,
+        "parameters": whole,
+    }
+    write_json(run.output / SUMMARY, summary)
     return summary
 
 
-def begin_output(config: Config, module: nn.Module) -> None:
-    """Make the folder of the run, with its configuration; refuse a disk without room for the trained model."""
-    output = Path(config.train.output_dir)
-    open_output(output, overwrite=config.train.overwrite_output_dir)
-    check_space(output, sum(parameter.nbytes for parameter in module.parameters()))
-    write_json(output / RUN_CONFIG, config.as_dict())
-
-
-def run_steps(
-    config: Config,
-    adapter: Adapter,
-    module: nn.Module,
-    samples: Samples,
-    world: World,
-    total: int,
-    report: Report | None,
-) -> Summary:
-    """The loop: take the micro-batches of a step, count, forward, backward, step, tell."""
-    audit = GradientAudit(adapter, module, world)
-    engine = Engine(module, config, world)
-    module.train()
-    batches = all_batches(config, samples, world)
-    per_epoch = steps_of_epoch(len(samples), config.train.batch_size)
-    steps: list[Step] = []
-    if report is not None:
-        report.begin()
-    for number in range(1, total + 1):
-        started = time.perf_counter()
-        micros = list(islice(batches, engine.accumulation))
-        supervised, tokens, images = count(micros, world)
-        loss = accumulate(adapter, engine, micros, supervised, world)
-        if not math.isfinite(loss):
-            rows = ", ".join(sorted({samples.data[slot.row].id for micro in micros for slot in micro.slots})[:8])
-            raise DataError(f"the loss of step {number} is {loss} (rows {rows}); lower the learning rate or use fp32")
-        audit.after_backward(with_images=images > 0)
-        rate = learning_rate(config, number, total)
-        grad_norm = engine.step(rate)
-        elapsed = time.perf_counter() - started
-        step = Step(
-            step=number,
-            epoch=(number - 1) // per_epoch + ((number - 1) % per_epoch + 1) / per_epoch,
-            loss=loss,
-            grad_norm=grad_norm,
-            grad_norms={},
-            lr=rate,
-            lrs={},
-            tokens_per_s=tokens / elapsed,
-            images_per_s=images / elapsed,
-            samples_per_s=0.0,
-            data_wait_share=0.0,
-            mfu=None,
-            hfu=None,
-            peak_memory_bytes=peak_memory_bytes(world.device),
-            supervised_tokens=supervised,
-            seconds=elapsed,
-        )
-        steps.append(step)
-        if report is not None:
-            report(step)
-    if not audit.is_done:
-        audit.close()
-        if world.is_main:
-            note("no training row had an image: the vision part of the model was not trained")
-    return summary_of(steps, world)
-
-
-def count(micros: Sequence[Batch], world: World) -> tuple[int, int, int]:
-    """Supervised tokens, tokens and images of a step, over all ranks."""
-    sums = world.sum(
-        sum(micro.num_supervised for micro in micros),
-        sum(micro.num_tokens for micro in micros),
-        sum(micro.num_images for micro in micros),
-    )
-    supervised, tokens, images = map(int, sums)
-    return supervised, tokens, images
-
-
-def accumulate(adapter: Adapter, engine: Engine, micros: Sequence[Batch], supervised: int, world: World) -> float:
-    """Forward and backward of a step's micro-batches; returns the loss, the mean over all supervised tokens."""
-    part = torch.zeros((), dtype=torch.float64, device=world.device)
-    for micro in micros:
-        inputs, labels = to_device(micro.inputs, world.device), micro.labels.to(world.device)
-        loss_sum = adapter.loss_sum(engine.deepspeed, inputs, labels)
-        engine.backward(loss_sum, supervised)
-        part += loss_sum.detach()
-    return world.sum(float(part))[0] / supervised
-
-
-def summary_of(steps: Sequence[Step], world: World) -> Summary:
-    seconds = sum(step.seconds for step in steps)
-    return {
-        "steps": len(steps),
-        "first_loss": steps[0].loss,
-        "last_loss": steps[-1].loss,
-        "tokens_per_s": sum(step.tokens_per_s * step.seconds for step in steps) / seconds,
-        "images_per_s": sum(step.images_per_s * step.seconds for step in steps) / seconds,
-        "peak_memory_bytes": peak_memory_bytes(world.device),
-        "seconds": seconds,
-        "world_size": world.size,
-    }
-
-
-def evaluate_model(config: Config, world: World) -> dict[str, Any]:
+def evaluate_model(config: Config, world: World) -> Document:
     """Load a model and evaluate it on the configuration's splits: what an evaluation file says."""
-    config, _ = resolve(config, world)
+    config, notes = resolve(config, world.size, Hardware.here())
     adapter = open_adapter(config.model.name_or_path, config.model.num_crops)
     splits = {name: open_samples(config, adapter, name) for name in config.eval.splits}
-    check_rows(splits, world)
+    check_rows(splits.values(), world)
+    for sentence in notes if world.is_main else []:
+        note(sentence)
     module = load_model(config, adapter, world)
-    return {
-        "model": config.model.name_or_path,
-        "metric": "accuracy",
-        "splits": evaluate_splits(config, adapter, module, splits, world),
-    }
+    return evaluate_splits(config, adapter, module, splits, world)
 
 
-def measure(
+def evaluate_splits(
     config: Config,
     adapter: Adapter,
     module: nn.Module,
     splits: Mapping[str, Samples],
     world: World,
-    report: Report | None,
-    when: str,
     *,
-    step: int,
-) -> None:
-    """Evaluate the splits that were asked for, and write and tell the result."""
-    asked = {name: splits[name] for name in config.eval.splits}
-    if not asked:
-        return
-    result = evaluate_splits(config, adapter, module, asked, world)
-    if report is not None:
-        document = {"model": config.model.name_or_path, "metric": "accuracy", "splits": result}
-        write_json(Path(config.train.output_dir) / f"eval_{when}.json", document)
-        report.accuracy(result, step)
-        for line in accuracy_lines(result):
-            note(f"{when} training: {line}")
-
-
-def evaluate_splits(
-    config: Config, adapter: Adapter, module: nn.Module, splits: Mapping[str, Samples], world: World
-) -> dict[str, Any]:
+    step: int | None = None,
+) -> Document:
     asking = Asking(
+        metrics=config.eval.metrics,
+        history=config.eval.history,
         batch_size=config.eval.batch_size,
         max_new_tokens=config.eval.max_new_tokens,
         num_workers=config.data.num_workers,
         bar=config.train.tqdm,
+        synced=config.train.zero == 3,
     )
-    return evaluate(adapter, module, splits, world, asking)
+    return evaluate(adapter, module, splits, world, asking, model=config.model.name_or_path, step=step)
 
 
 def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
+    four_bit = config.strategy.kind == "qlora"
+    is_divided = bool(config.train.output_dir) and config.train.zero == 3
     return adapter.load(
         Loading(
-            dtype=torch.bfloat16 if config.model.precision == "bf16" else torch.float32,
+            dtype=DTYPES[config.model.precision],
             attention=config.model.attention,
             device=world.device,
             checkpointing=config.model.gradient_checkpointing,
+            four_bit=four_bit,
+            partition=deepspeed_config(config, world) if is_divided and not four_bit else None,
         )
     )
 
 
-def resolve(config: Config, world: World) -> tuple[Config, list[str]]:
-    """The configuration as it runs on this machine, and a sentence for each thing that was changed."""
-    notes: list[str] = []
-    has_cuda = world.device.type == "cuda"
-    precision, zero = config.model.precision, config.train.zero
-    if precision == "auto":
-        precision = "bf16" if has_cuda and torch.cuda.is_bf16_supported() else "fp32"
-    if precision == "bf16" and zero == 0:
-        zero = 1
-        notes.append("bf16 with --zero 0 is run as --zero 1: DeepSpeed keeps exact fp32 master weights from stage 1 on")
-    per_step = config.train.batch_size_per_gpu * world.size
-    if config.train.batch_size % per_step:
-        nearest = max(per_step, round(config.train.batch_size / per_step) * per_step)
-        raise UsageError(
-            f"--batch_size {config.train.batch_size} is not a multiple of --batch_size_per_gpu "
-            f"{config.train.batch_size_per_gpu} times {world.size} processes; the nearest that is: {nearest}"
-        )
-    if config.model.attention == "flash_attention_2" and not (has_cuda and importlib.util.find_spec("flash_attn")):
-        missing = "the package flash-attn (extra 'flash')" if has_cuda else "a CUDA device"
-        raise UsageError(f"flash_attention_2 needs {missing}; use --attention sdpa")
-    attention = "sdpa" if config.model.attention == "auto" else config.model.attention
-    model = dataclasses.replace(config.model, precision=precision, attention=attention)
-    return dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, zero=zero)), notes
+def is_lora(config: Config) -> bool:
+    return config.strategy.kind in ("lora", "qlora")
 
 
-def fit_schedule(config: Config, num_rows: int) -> tuple[Config, list[str]]:
-    """The warm-up scaled down to a tenth of a run that is not longer than it."""
-    if num_rows == 0:
-        raise DataError(f"split {config.data.train_split!r} of {config.data.dir} has no rows to train on")
-    total, warmup = total_steps(config, num_rows), config.optimizer.warmup_steps
-    if warmup < total:
-        return config, []
-    shorter = max(1, total // 10) if warmup else 0
-    optimizer = dataclasses.replace(config.optimizer, warmup_steps=shorter)
-    sentence = f"the run has {total} steps, no more than its {warmup} warm-up steps: warming up for {shorter}"
-    return dataclasses.replace(config, optimizer=optimizer), [sentence] if warmup != shorter else []
-
-
-def total_steps(config: Config, num_rows: int) -> int:
-    """`max_steps` where it is given, else the steps of all epochs."""
-    steps = config.train.num_train_epochs * steps_of_epoch(num_rows, config.train.batch_size)
-    return config.train.max_steps or steps
-
-
-def learning_rate(config: Config, step: int, total: int) -> float:
-    """The rate of a step, counted from 1, in the published schedule: 0 at the first, rising linearly for
-    `warmup_steps`, then falling linearly towards 0 after the last."""
-    done, warmup = step - 1, config.optimizer.warmup_steps
-    factor = done / warmup if done < warmup else (total - done) / max(1, total - warmup)
-    return config.optimizer.learning_rate * factor
-
-
-def all_batches(config: Config, samples: Samples, world: World) -> Iterator[Batch]:
-    """This rank's micro-batches, epoch after epoch without end."""
-    epoch = 0
-    while True:
-        plan = micro_batches(
-            len(samples),
-            seed=config.train.seed,
-            epoch=epoch,
-            batch_size=config.train.batch_size,
-            per_rank=config.train.batch_size_per_gpu,
-            rank=world.rank,
-            world_size=world.size,
-        )
-        yield from load_batches(samples, list(plan), num_workers=config.data.num_workers)
-        epoch += 1
-
-
-def maybe_report(config: Config, world: World, total: int) -> AbstractContextManager[Report | None]:
+def maybe_report(run: Run, start: int) -> AbstractContextManager[Report | None]:
     """The report of the run on rank 0, nothing on the others."""
-    if not world.is_main:
+    if not run.world.is_main:
         return nullcontext()
-    folder = Path(config.train.output_dir)
-    return open_report(folder, total, log_every=config.train.log_every, bar=config.train.tqdm)
+    return open_report(
+        run.output,
+        run.course.total,
+        log_every=run.config.train.log_every,
+        bar=run.config.train.tqdm,
+        resume_at=start or None,
+        trackers=run.trackers,
+        config=run.config.as_dict(),
+    )
 
 
-def open_samples(config: Config, adapter: Adapter, split: str) -> Samples:
+def open_samples(config: Config, adapter: Adapter, split: str, choice: Choice | None = None) -> Samples:
     """One split of the data folder, rendered for the model."""
     if not config.data.dir:
         raise UsageError("no data was named; give --data_dir the folder that `phidata convert` wrote")
-    return Samples(phidata.load(config.data.dir, split=split), adapter.preprocessor, config.model.max_length)
+    data = phidata.load(config.data.dir, split=split)
+    return Samples(data, adapter.preprocessor, config.model.max_length, choice)
 
 
-def check_rows(splits: Mapping[str, Samples], world: World) -> None:
-    """Look at every row before anything is trained, each rank at its share; all ranks raise the first problem found."""
-    problem = None
+def check_rows(splits: Iterable[Samples], world: World) -> str:
+    """Look at every row before anything is trained, each rank at its share; all ranks raise the first problem found.
+
+    Returns a fingerprint of the rows, the same for any number of ranks.
+    """
+    problem: DataError | None = None
+    sum_of_digests = 0
     try:
-        for samples in splits.values():
+        for samples in splits:
             for row in range(world.rank, len(samples), world.size):
                 samples.check(row)
+                sum_of_digests += digest(samples.data[row], row)
     except DataError as error:
-        problem = str(error)
-    raise_first(world, problem)
+        problem = error
+    world.raise_first(problem)
+    return f"{sum(world.gather(sum_of_digests)) % (1 << 128):032x}"
 
 
-def on_main(world: World, action: Callable[[], None]) -> None:
-    """Do something on rank 0 only; where it fails, all ranks raise."""
-    problem: PhidataError | None = None
-    if world.is_main:
-        try:
-            action()
-        except PhidataError as error:
-            problem = error
-        except OSError as error:
-            problem = UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
-    found = world.gather(problem)[0]
-    if found is not None:
-        raise found
-
-
-def raise_first(world: World, problem: str | None) -> None:
-    for found in world.gather(problem):
-        if found is not None:
-            raise DataError(found)
+def digest(conversation: phidata.Conversation, row: int) -> int:
+    """A number for a row and its place."""
+    told = f"{row} {conversation!r}".encode()
+    return int.from_bytes(hashlib.blake2b(told, digest_size=16).digest(), "big")
