@@ -71,7 +71,8 @@ def _step(
         idle_tower=idle_tower,
         **(cache or images),
     )
-    return output.logits[:, -1], {name: output[name] for name in CACHE_NAMES if output.get(name) is not None}
+    name = next(name for name in CACHE_NAMES if output.get(name) is not None)  # the older one is there too, deprecated
+    return output.logits[:, -1], {name: output[name]}
 
 
 def _outgrows(module: nn.Module, mask: Tensor) -> bool:
