@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from phidata import DataError
 from phitrain.models.adapter import Inputs, Preprocessor
 from phitrain.render import Rendered, prompt_for_turn, render
-from phitrain.sampler import Choice, Sampler, Slot, accepted_answers, questions_of, retold, taken
+from phitrain.sampler import Choice, Slot, accepted_answers, questions_of, retold, taken
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,9 +30,7 @@ __all__ = [
     "Slot",
     "collate",
     "load_batches",
-    "micro_batches",
     "named_worker_death",
-    "steps_of_epoch",
 ]
 
 IGNORED = -100
@@ -169,18 +167,6 @@ def collate(samples: Sequence[Sample], pad_id: int, *, left: bool = False) -> Ba
         num_images=sum(sample.rendered.num_images for sample in real),
         num_crops=sum(sample.num_crops for sample in real),
         lengths=tuple(len(sample.rendered) for sample in real),
-    )
-
-
-def steps_of_epoch(num_rows: int, batch_size: int) -> int:
-    return Sampler(range(num_rows), Choice(), 0).steps_of_epoch(batch_size)  # type: ignore[arg-type]
-
-
-def micro_batches(
-    num_rows: int, *, seed: int, epoch: int, batch_size: int, per_rank: int, rank: int, world_size: int
-) -> Iterator[list[Slot]]:
-    return Sampler(range(num_rows), Choice(), seed).micro_batches(  # type: ignore[arg-type]
-        epoch, batch_size=batch_size, per_rank=per_rank, rank=rank, world_size=world_size
     )
 
 

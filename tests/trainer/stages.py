@@ -15,10 +15,11 @@ from torch import nn
 
 import phidata
 from phidata.errors import DataError
-from phitrain.batch import Batch, Samples, load_batches, micro_batches
+from phitrain.batch import Batch, Samples, load_batches
 from phitrain.config import Config, config_from
 from phitrain.engine import close_world, open_world
 from phitrain.models.adapter import open_adapter
+from phitrain.sampler import Choice, Sampler
 from phitrain.trainer import learning_rate, load_model, run_steps
 
 STEPS = 4
@@ -89,10 +90,10 @@ def plain_loop(config: Config, module: nn.Module, samples: Samples) -> list[floa
 
 
 def whole_batches(config: Config, samples: Samples) -> list[Batch]:
+    sampler = Sampler(samples.data, Choice(), config.train.seed)
     micros = []
     for epoch in (0, 1):
-        order = {"seed": config.train.seed, "epoch": epoch, "rank": 0, "world_size": 1}
-        micros += list(micro_batches(len(samples), batch_size=3, per_rank=3, **order))
+        micros += list(sampler.micro_batches(epoch, batch_size=3, per_rank=3, rank=0, world_size=1))
     return list(load_batches(samples, micros[:STEPS], num_workers=0))
 
 
