@@ -101,7 +101,7 @@ def _inner(engine: Engine) -> Any:
 def _gathered(engine: Engine, parameter: nn.Parameter) -> AbstractContextManager[Any]:
     if engine.stage != 3:
         return nullcontext()
-    from deepspeed.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters
 
     gathered: AbstractContextManager[Any] = GatheredParameters([parameter])
     return gathered
