@@ -135,7 +135,7 @@ class Report:
             if step.step == self._total:
                 self.close()  # so that it never stands beside what is said afterwards
         elif step.step % self._every == 0 or step.step == self._total:
-            ending = f"  {_until(left)} left" if step.step < self._total else ""
+            ending = f"  {tqdm.format_interval(left)} left" if step.step < self._total else ""
             note(f"step {step.step}/{self._total}  epoch {step.epoch:.2f}  {step}{ending}")
 
     def evaluation(self, document: Mapping[str, Any], step: int) -> None:
@@ -146,10 +146,6 @@ class Report:
             for metric, score in result["scores"].items()
         }
         self._track(step, scores)
-
-    def accuracy(self, evaluation: Mapping[str, Any], step: int) -> None:
-        """The accuracies of an evaluation, for the trackers."""
-        self._track(step, {f"eval/accuracy_{split}": float(found["accuracy"]) for split, found in evaluation.items()})
 
     def _track(self, step: int, values: Mapping[str, float]) -> None:
         for tracker in self._trackers:
@@ -198,10 +194,3 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _until(seconds: float) -> str:
-    """3:21, or 1:03:21."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

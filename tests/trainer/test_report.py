@@ -74,8 +74,8 @@ def test_lines_for_people_say_how_long_it_takes(tmp_path: Path, capsys: pytest.C
     speed = "12,345 tokens/s  3.2 images/s"
     start = f"step 1/4  epoch 0.02  loss 1.2346  grad 0.5  lr 4.00e-05  {speed}  MFU 41 %  1.20 GiB"
     assert lines == [
-        f"{start}  0:00 left",
-        f"step 2/4  epoch 0.02  loss nan  grad inf  lr 4.00e-05  {speed}  1.20 GiB  skipped  0:00 left",
+        f"{start}  00:00 left",
+        f"step 2/4  epoch 0.02  loss nan  grad inf  lr 4.00e-05  {speed}  1.20 GiB  skipped  00:00 left",
         start.replace("step 1", "step 4"),
     ]
 
