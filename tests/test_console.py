@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
+import types
 
 import click
 import pytest
@@ -70,3 +71,13 @@ def test_progress_off_a_terminal_is_plain_lines(
     lines = capsys.readouterr().err.splitlines()
     expected = ["convert: 1/3 rows in S s, S rows/s", *["convert: 3/3 rows in S s, S rows/s, 1 failed"] * 2]
     assert [re.sub(r"\d+\.\d", "S", line) for line in lines] == expected
+
+
+def test_what_was_done_before_takes_no_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, 4.0, 4.0])
+    monkeypatch.setattr("phidata.console.time", types.SimpleNamespace(monotonic=lambda: next(times)))
+    with progress(12, "train", "step", done=10) as bar:
+        bar.update(2)
+    assert capsys.readouterr().err == "train: 12/12 steps in 4.0 s, 0.5 steps/s\n"
