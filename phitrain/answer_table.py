@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 HEADINGS = ("id", "prompt", "answers", "prediction", "score")
-SHARES = (2, 5, 4, 4)  # of the width that the score leaves, for the columns before it
+SHARES = (3, 5, 4, 4)  # of the width that the score leaves, for the columns before it
 GAP = "  "
 CUT = "…"
 JOINERS = "\u200c\u200d"  # of letters and of emoji; they do not print, but belong to what does
