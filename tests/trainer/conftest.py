@@ -21,10 +21,13 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (20, 40, 230)}
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+def write_model(folder: Path) -> Path:
     """A phi3_v folder with random weights: 2 decoder layers of 32, 3 CLIP layers of 16."""
     from phitrain.models.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
 
-    folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     config = Phi3VConfig(
         hidden_size=32,
