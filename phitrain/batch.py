@@ -184,10 +184,15 @@ def load_batches(
         collate_fn=_Collate(samples.preprocessor.pad_id, left=left),
     )
     with named_worker_death(num_workers):
-        for batch in loader:
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
+        try:
+            for batch in loader:
+                if isinstance(batch, DataError):
+                    raise batch
+                yield batch
+        except (ConnectionError, EOFError) as error:  # a finished batch is fetched from its worker's memory
+            if not num_workers or str(error).startswith("Caught"):  # which torch writes of an error in the worker
+                raise
+            raise _worker_death(error, num_workers) from error
 
 
 @contextmanager
@@ -198,11 +203,16 @@ def named_worker_death(num_workers: int) -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        rank = dist.get_rank() if dist.is_initialized() else 0
-        raise DataError(
-            f"a process that opens images for rank {rank} has died ({str(error).strip().splitlines()[0]}), most often "
-            f"for lack of memory; give --num_workers less than {num_workers}, or the machine more memory"
-        ) from error
+        raise _worker_death(error, num_workers) from error
+
+
+def _worker_death(error: Exception, num_workers: int) -> DataError:
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    found = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return DataError(
+        f"a process that opens images for rank {rank} has died ({found}), most often for lack of memory; give "
+        f"--num_workers less than {num_workers}, or the machine more memory"
+    )
 
 
 class _Reported(Dataset["Sample | DataError"]):

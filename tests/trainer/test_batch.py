@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ def test_a_worker_that_dies_is_a_sentence_with_the_remedy(model_folder: Path, da
         DataError, match=r"for rank 0 has died \(DataLoader worker .*\).* --num_workers less than 1, or"
     ):
         list(load_batches(samples, [[Slot(row=0)]], num_workers=1))
+
+
+def kill_workers_after_the_first_batch(samples: Samples) -> None:
+    before = set(active_children())
+    with named_worker_death(1):
+        for _ in load_batches(samples, [[Slot(row=row)] for row in range(7)], num_workers=1):
+            for worker in set(active_children()) - before:
+                worker.kill()
+
+
+def test_a_worker_that_is_killed_in_between_is_the_same_sentence(model_folder: Path, data_folder: Path) -> None:
+    samples = Samples(phidata.load(data_folder, split="train"), open_adapter(str(model_folder)).preprocessor)
+    with pytest.raises(DataError, match=r"a process that opens images for rank 0 has died \(.+\), most often for lack"):
+        kill_workers_after_the_first_batch(samples)
 
 
 def test_another_error_of_torch_is_not_taken_for_a_workers_death() -> None:
