@@ -46,20 +46,21 @@ def write_card(
     summary: Mapping[str, Any],
     evaluations: Mapping[str, Mapping[str, Any]],
     *,
+    title: str | None = None,
     merged: bool = False,
 ) -> None:
-    """Write the card of a run's result into `folder`.
+    """Write the card of a run's result into `folder`, under the folder's name or another title.
 
-    `config` as `Config.as_dict` gives it, `summary` as train_summary.json has it (empty for a checkpoint),
+    `config` as `Config.as_dict` gives it, `summary` as train_summary.json has it (its `steps` alone is enough),
     `evaluations` by when they were made (before, after, step 40), as the eval_*.json files have them. `merged`: the
     adapters of a lora or qlora run were merged into their base model.
     """
     has_adapters = config["strategy"]["kind"] in ("lora", "qlora") and not merged
     parts = (
-        f"# {folder.absolute().name}",
+        f"# {title or folder.absolute().name}",
         _opening(config, merged=merged),
         *("## What was trained", _table(("", ""), _facts(config, summary))),
-        *_scores(evaluations),
+        *_scores(evaluations, merged=merged),
         *("## How to load it", _loading(config, has_adapters=has_adapters)),
         *("## Configuration", _table(("field", "value"), _fields(config))),
         *("## Versions", _versions()),
@@ -69,19 +70,19 @@ def write_card(
 
 
 def read_run(folder: Path, step: int | None = None) -> RunFiles | None:
-    """What the files of a run's folder say; None where it is none. With `step`, of the checkpoint after that step:
-    without a summary and without evaluations that were made later.
+    """What the files of a finished run say; None where there are none. With `step`, what they say of the model after
+    that step, whether the run has ended or not: nothing that was measured later.
 
     Raises DataError for a file that is damaged.
     """
-    if not (folder / RUN_CONFIG).is_file():
+    if not (folder / RUN_CONFIG).is_file() or not (step is not None or (folder / SUMMARY).is_file()):
         return None
     found = {_when(path): _read(path) for path in folder.glob("eval_*.json")}
     last = float("inf") if step is None else step
     order = {name: _order(name) for name in found if _order(name) <= last}
     return RunFiles(
         config=_read(folder / RUN_CONFIG),
-        summary=_read(folder / SUMMARY) if step is None and (folder / SUMMARY).is_file() else {},
+        summary=_read(folder / SUMMARY) if step is None else {"steps": step},
         evaluations={name: found[name] for name in sorted(order, key=order.__getitem__)},
     )
 
@@ -139,8 +140,8 @@ def _facts(config: Values, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         where = "language model" if strategy["freeze_vision"] else "language model and vision part"
         facts.append(("adapters", f"rank {strategy['lora_rank']}, alpha {alpha}{f', {kind}' if kind else ''}; {where}"))
     facts += _data_facts(config)
-    steps = f"{summary['steps']:,} " if "steps" in summary else ""
-    facts.append(("steps", f"{steps}of {train['batch_size']} conversations, {config['model']['precision']}"))
+    facts.append(("steps", f"{summary['steps']:,} of {train['batch_size']} conversations each"))
+    facts.append(("precision", f"{config['model']['precision']}, master weights and optimizer in fp32"))
     if {"first_loss", "last_loss"} <= summary.keys():
         facts.append(("loss", f"{summary['first_loss']:.4f} at the first step, {summary['last_loss']:.4f} at the last"))
     return facts
@@ -150,25 +151,28 @@ def _data_facts(config: Values) -> list[tuple[str, str]]:
     """What the data folder is called, how many rows its splits have, where it came from: as far as it is there."""
     data = config["data"]
     try:
-        folder = open_folder(data["dir"])
+        name = open_folder(data["dir"]).name
     except PhidataError:
-        return [("data", f"{_code(Path(data['dir']).name)}, split {data['train_split']}")]
-    rows = ", ".join(f"{split} {sum(counts):,}" for split, counts in folder.counts.items())
-    facts = [("data", f"{_code(folder.name)}, trained on split {data['train_split']}")]
-    facts += [("rows", rows)] if rows else []
+        name = Path(data["dir"]).name
+    facts = [("data", f"{_code(name)}, trained on split {data['train_split']}")]
+    splits = _manifest(config).get("splits", {})
+    rows = ", ".join(f"{split} {ledger['written']:,}" for split, ledger in splits.items())
     sources = ", ".join(map(_code, _datasets(config)))
-    return [*facts, ("source", sources)] if sources else facts
+    return facts + [(head, text) for head, text in (("rows", rows), ("source", sources)) if text]
 
 
 def _datasets(config: Values) -> list[str]:
     """The hub's ids of the data that the data folder was made of."""
+    source = _manifest(config).get("source", {})
+    return [str(value) for key, value in sorted(source.items()) if key.startswith("repo_id")]
+
+
+def _manifest(config: Values) -> dict[str, Any]:
     path = Path(config["data"]["dir"]) / "manifest.json"
-    source = _read(path).get("source", {}) if path.is_file() else {}
-    found = [value for key, value in sorted(source.items()) if key.startswith("repo_id")]
-    return [str(name) for name in found]
+    return _read(path) if path.is_file() else {}
 
 
-def _scores(evaluations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _scores(evaluations: Mapping[str, Mapping[str, Any]], *, merged: bool) -> list[str]:
     rows = []
     for split, metric in _measured(evaluations):
         found = [document["splits"].get(split, {}) for document in evaluations.values()]
@@ -177,6 +181,7 @@ def _scores(evaluations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
     note = "Greedy answers; in brackets the 95 % bootstrap interval of the mean, rows resampled."
+    note += " Measured with the adapters beside the model, not merged into it." if merged else ""
     return ["## Scores", _table(("split", "metric", "answers", *evaluations), rows), note]
 
 
@@ -205,7 +210,8 @@ def _loading(config: Values, *, has_adapters: bool) -> str:
     text = _ADAPTER.format(
         base=json.dumps(base, ensure_ascii=False),
         argument=shlex.quote(base),
-        imports=_FOUR_BITS if in_four_bits else "",
+        imports="\nfrom transformers import BitsAndBytesConfig" if in_four_bits else "",
+        four_bits=_FOUR_BITS if in_four_bits else "",
         options=", quantization_config=four_bits" if in_four_bits else "",
     )
     return text.strip()
@@ -242,9 +248,9 @@ vllm serve FOLDER --trust-remote-code --max-model-len 8192
 _ADAPTER = """
 ```python
 import torch
-from peft import PeftModel
-{imports}from phitrain.models.phi3v import Phi3VForCausalLM, Phi3VProcessor
-
+from peft import PeftModel{imports}
+from phitrain.models.phi3v import Phi3VForCausalLM, Phi3VProcessor
+{four_bits}
 base = Phi3VForCausalLM.from_pretrained({base}, dtype=torch.bfloat16{options})
 model = PeftModel.from_pretrained(base, "FOLDER")
 processor = Phi3VProcessor.from_pretrained("FOLDER")
@@ -252,8 +258,7 @@ processor = Phi3VProcessor.from_pretrained("FOLDER")
 
 `phitrain eval FOLDER` scores it; `phitrain merge {argument} FOLDER OUT` makes a model of it that vLLM and the published code open.
 """  # noqa: E501 - a paragraph is one line
-_FOUR_BITS = """from transformers import BitsAndBytesConfig
-
+_FOUR_BITS = """
 four_bits = BitsAndBytesConfig(
     load_in_4bit=True,
     bnb_4bit_quant_type="nf4",

@@ -66,11 +66,12 @@ def save_lora(
     its file where that layer is a target, is left out.
     """
     with _to_the_end(weights) as tensors, _replacing(folder) as staging:
-        named = ((saved_name(name), tensor) for name, tensor in tensors)
-        write_shards(staging, entries_of(lora_shapes(adapter, config), dtype), named, stem=STEM)
+        entries = entries_of(lora_shapes(adapter, config), dtype)
+        write_shards(staging, entries, map(_renamed, tensors), stem=STEM)
         if quantisation is not None:
             quantisation.save(staging)
         written = copy.deepcopy(config)
+        written.target_modules = sorted(written.target_modules)  # a set, in an order of its own in each process
         written.base_model_name_or_path, written.revision = adapter.name_or_path, adapter.revision
         written.inference_mode = True
         written.save_pretrained(staging)
@@ -92,6 +93,10 @@ def new_folder(target: Path) -> Iterator[Path]:
         make_durable(staging)
         staging.rename(target)
     fsync(target.parent)
+
+
+def _renamed(item: tuple[str, Tensor]) -> tuple[str, Tensor]:
+    return saved_name(item[0]), item[1]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import torch
 
 from phidata.console import progress
 from phidata.errors import DataError, UsageError
+from phitrain.card import read_run, write_card
 from phitrain.export import model_shapes, new_folder, save_weights
 from phitrain.lora import LoraFolder
 from phitrain.models.adapter import open_adapter
@@ -47,8 +48,8 @@ def merge(
 
     `dtype` is by default that of the base's weights. Where the adapters were trained on a base in four bits, its
     weights are quantised and dequantised first, as the adapters saw them; `four_bit` overrides what the folder
-    records. Deltas are computed in float32. Raises UsageError where something lies at `out`, and for adapters of
-    another kind or for another model; DataError for damaged files.
+    records. Deltas are computed in float32. The folder of a run gives the facts for the model's card. Raises UsageError
+    where something lies at `out`, and for adapters of another kind or for another model; DataError for damaged files.
     """
     lora = LoraFolder(Path(adapter_folder))
     adapter = open_adapter(base, num_crops_of(lora.folder))
@@ -58,33 +59,33 @@ def merge(
     if four_bit is not None:
         seen = (seen or quantisation_by_rule(adapter, kind)) if four_bit else None
     check_targets(lora, shapes, base)
+    run = read_run(lora.folder)
     with new_folder(Path(out)) as staging:
         check_space(staging, sum(entry.num_bytes for entry in entries_of(shapes, kind)))
-        tensors = with_bar(merged_tensors(weights, lora, list(shapes), seen), len(shapes))
+        tensors = ((name, merged_tensor(name, weights, lora, seen)) for name in with_bar(shapes))
         save_weights(adapter, tensors, staging, dtype=kind, max_shard_bytes=max_shard_bytes)
+        if run is not None:
+            write_card(staging, run.config, run.summary, run.evaluations, title=Path(out).name, merged=True)
     notes = () if lora.base in ("", adapter.name_or_path) else (f"the adapters were trained on {lora.base}",)
     name = str(kind).removeprefix("torch.")
     return Merged(num_layers=len(lora.modules), dtype=name, four_bit=seen is not None, notes=notes)
 
 
-def merged_tensors(
-    weights: Stored, lora: LoraFolder, names: list[str], seen: Quantisation | None
-) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the merged model, in float32 where it was changed."""
-    for name in names:
-        module = name.removesuffix(".weight")
-        delta = lora.delta(module) if name.endswith(".weight") else None
-        own = lora.own_base_weight(module) if delta is not None else None
-        weight = weights.read(name) if own is None else own
-        weight = weight if seen is None else seen.restored(name, weight)
-        yield name, weight if delta is None else delta.added_to(weight)
+def merged_tensor(name: str, weights: Stored, lora: LoraFolder, seen: Quantisation | None) -> Tensor:
+    """One tensor of the merged model, in float32 where it was changed."""
+    module = name.removesuffix(".weight")
+    delta = lora.delta(module) if name.endswith(".weight") else None
+    own = lora.own_base_weight(module) if delta is not None else None
+    weight = weights.read(name) if own is None else own
+    weight = weight if seen is None else seen.restored(name, weight)
+    return weight if delta is None else delta.added_to(weight)
 
 
-def with_bar(tensors: Iterator[tuple[str, Tensor]], total: int) -> Iterator[tuple[str, Tensor]]:
-    """The same, with a progress bar for the person who waits."""
-    with progress(total, "write", "tensor") as bar:
-        for item in tensors:
-            yield item
+def with_bar(names: Collection[str]) -> Iterator[str]:
+    """The names of tensors to write, with a progress bar for the person who waits."""
+    with progress(len(names), "write", "tensor") as bar:
+        for name in names:
+            yield name
             bar.update()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +79,8 @@ def _export_checkpoint(checkpoint: Checkpoint, out: Path, dtype: torch.dtype | N
             written = _write_adapters(adapter, trained, config, staging, kind)
         else:
             written = _write_model(adapter, adapter.open_weights(), trained, staging, kind, max_shard_bytes)
-        write_card(staging, config.as_dict(), {}, {} if run is None else run.evaluations)
+        evaluations = {} if run is None else run.evaluations
+        write_card(staging, config.as_dict(), {"steps": checkpoint.step}, evaluations, title=out.name)
     return written
 
 
@@ -90,16 +90,14 @@ def _write_model(
     """The model of `stored`, with the master weights of a checkpoint in place of those that were trained."""
     shapes = model_shapes(adapter)
     check_space(folder, sum(entry.num_bytes for entry in entries_of(shapes, dtype)))
-    tensors = with_bar(_newest(list(shapes), stored, trained), len(shapes))
+    tensors = ((name, _newest(name, stored, trained)) for name in with_bar(shapes))
     save_weights(adapter, tensors, folder, dtype=dtype, max_shard_bytes=max_shard_bytes)
     return Exported(kind="model", dtype=_name(dtype), num_tensors=len(shapes))
 
 
-def _newest(names: list[str], stored: Stored, trained: Stored | None) -> Iterator[tuple[str, Tensor]]:
-    known = {} if trained is None else trained.entries
-    for name in names:
-        key = f"{MASTER}/{name}"
-        yield name, trained.read(key) if trained is not None and key in known else stored.read(name)
+def _newest(name: str, stored: Stored, trained: Stored | None) -> Tensor:
+    key = f"{MASTER}/{name}"
+    return trained.read(key) if trained is not None and key in trained.entries else stored.read(name)
 
 
 def _write_adapters(adapter: Adapter, trained: Stored, config: Config, folder: Path, dtype: torch.dtype) -> Exported:

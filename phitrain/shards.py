@@ -98,6 +98,7 @@ def write_shards(
     for name, tensor in tensors:
         assert name in missing, f"{name} is not a tensor of these files, or was already written"
         _write_values(missing.pop(name), tensor)
+        del tensor  # or there would be two while the next one is read
     assert not missing, f"{len(missing)} tensors were not given: {', '.join(sorted(missing)[:8])}"
     return paths
 
