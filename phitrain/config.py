@@ -7,9 +7,10 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from phidata.errors import UsageError
@@ -31,6 +32,7 @@ QUESTIONS = ("all", "one")
 ANSWERS = ("first", "random")
 
 Values = dict[str, dict[str, Any]]  # section → field → value
+_hints = cache(typing.get_type_hints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +209,7 @@ def config_from(*layers: Mapping[str, Mapping[str, Any]]) -> Config:
     Raises UsageError for unknown sections and fields (naming the nearest known one), values of the wrong type, and
     values that contradict each other.
     """
-    parts = typing.get_type_hints(Config)
+    parts = _hints(Config)
     merged: Values = {name: {} for name in parts}
     for layer in layers:
         for section, values in layer.items():
@@ -240,8 +242,8 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _part(section: str, part: type[Any], values: Mapping[str, Any]) -> Any:
-    kinds = typing.get_type_hints(part)
+def _part(section: str, part: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    kinds = _hints(part)
     for name in values:
         if name not in kinds:
             known = ", ".join(kinds)
