@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import phidata
 from phidata.errors import DataError, UsageError
 from phitrain.audit import GradientAudit
-from phitrain.batch import Samples
+from phitrain.batch import Samples, named_worker_death
 from phitrain.checkpoint import (
     LATEST,
     Checkpoint,
@@ -83,7 +83,7 @@ def train(config: Config, world: World) -> Document:
     if checkpoint is not None:
         restore(checkpoint, engine, world)
     start = 0 if checkpoint is None else checkpoint.step
-    with maybe_report(run, start) as report:
+    with maybe_report(run, start) as report, named_worker_death(run.config.data.num_workers):
         if start == 0 and run.config.eval.before:
             measure(run, engine, report, 0)
         loop = Loop(run.course, engine, audit, world, report, start)

@@ -15,6 +15,7 @@ from phitrain.commands.options import check_places, flag, form, names_of, requir
 from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import ensure_data
+from phitrain.models.adapter import check_model
 from phitrain.output import check_output
 from phitrain.recipes import read_recipe
 
@@ -132,10 +133,11 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
         Path(config.train.output_dir),
         overwrite=config.train.overwrite_output_dir or config.train.resume_from_checkpoint is not None,
     )
-    place = str(ensure_data(config.data))
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
-    check_places(config)
+    check_model(config.model.name_or_path)
     with silent_after_first_failure():
+        place = str(ensure_data(config.data))
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
+        check_places(config)
         from phitrain.engine import close_world, open_world
         from phitrain.trainer import train as train_model
 
