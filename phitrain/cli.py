@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @click.group(context_settings={"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 120})
 @click.version_option(phidata.__version__, prog_name="phitrain")
+@click.option("--local_rank", hidden=True, expose_value=False)  # DeepSpeed's launcher puts it here; the rank is in RANK
 def cli() -> None:
     """Train and evaluate Phi vision models on phidata folders. `--debug` shows the traceback of an error."""
 
