@@ -26,6 +26,7 @@ from phitrain.evaluate import (
     sample_lines,
     score_lines,
 )
+from phitrain.metrics import METRICS
 from phitrain.models.adapter import Adapter, Inputs, Loading, open_adapter
 from phitrain.render import prompt_for_turn
 from phitrain.results import split_result
@@ -34,6 +35,7 @@ from phitrain.sampler import retold
 from .conftest import Run, row, turn, write_data
 
 ANSWERING = Path(__file__).with_name("answering.py")
+PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 TOKENS = 6
 
 
@@ -310,6 +312,22 @@ def test_an_evaluation_says_what_was_measured_and_how(samples: Samples, adapter:
         "history": "own",
     }
     assert list(splits["train"]) == ["num_rows", "num_turns", "scores", "rows"]
+
+
+def test_the_model_goes_on_as_it_was(samples: Samples, adapter: Adapter) -> None:
+    counting: Any = Counting(adapter)
+    learning = nn.Identity().train()
+    ask(counting, learning, samples)
+    assert learning.training
+
+
+def test_the_page_describes_every_metric_and_every_key(samples: Samples, adapter: Adapter) -> None:
+    counting: Any = Counting(adapter)
+    found = ask(counting, nn.Identity(), samples)
+    split = found["splits"]["train"]
+    page = PAGE.read_text(encoding="utf-8")
+    for name in (*METRICS, *found, *split, *split["rows"][0], *split["scores"]["accuracy"]):
+        assert f"`{name}`" in page
 
 
 def told(*turns: tuple[str, int, float]) -> dict[str, Any]:
