@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,6 +183,9 @@ def load_batches(
         batch_sampler=batches,
         num_workers=num_workers,
         collate_fn=_Collate(samples.preprocessor.pad_id, left=left),
+        # Its own, or each iterator would take a number from the run's, and one that goes on would differ in dropout.
+        generator=torch.Generator(),
+        worker_init_fn=_leave_signals_to_the_run,
     )
     with named_worker_death(num_workers):
         try:
@@ -213,6 +217,12 @@ def _worker_death(error: Exception, num_workers: int) -> DataError:
         f"a process that opens images for rank {rank} has died ({found}), most often for lack of memory; give "
         f"--num_workers less than {num_workers}, or the machine more memory"
     )
+
+
+def _leave_signals_to_the_run(_worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process of a run; it needs its workers to end its step."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Reported(Dataset["Sample | DataError"]):
