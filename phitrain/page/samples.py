@@ -96,7 +96,7 @@ def _answer(label: str, row: Mapping[str, Any], metric: str) -> list[Html]:
     verdict = "right" if is_right(row, metric) else "wrong"
     said = verdict if score in (0, 1) else f"{verdict}, {score:.2f}"
     answer = data("span", "", _cut(row["prediction"])) if row["prediction"] else el("em", "", "nothing")
-    return [el("dt", "", label), el("dd", verdict, answer, el("span", "verdict", said))]
+    return [el("dt", "", label), el("dd", verdict, el("span", "verdict", said), answer)]
 
 
 def _pictures(images: Sequence[Image]) -> Html:

@@ -68,10 +68,9 @@ def _power(value: float) -> str:
 
 
 def _logarithmic(low: float, high: float) -> Scale:
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = max(1, math.ceil((last - first) / 6))
-    ticks = tuple(10.0**power for power in range(first, last + 1, every))
-    return Scale(low=10.0**first, high=10.0**last, logarithmic=True, ticks=ticks)
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    ticks = tuple(10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first) / 6))))
+    return Scale(low=1 / _round_up(1 / low), high=_round_up(high), logarithmic=True, ticks=ticks)
 
 
 def _round_up(distance: float) -> float:
