@@ -26,14 +26,17 @@ from phitrain.checkpoint import (
     restore,
     score_checkpoint,
 )
+from phitrain.card import read_run, write_card
 from phitrain.config import Config
 from phitrain.engine import Engine, World, deepspeed_config
+from phitrain.environment import ENVIRONMENT, environment
 from phitrain.evaluate import Asking, evaluate, score_lines
 from phitrain.export import save_lora, save_weights
 from phitrain.log import LOG, read_log
 from phitrain.loop import Course, Loop
 from phitrain.models.adapter import Adapter, Loading, open_adapter
 from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
+from phitrain.page import write_report_page
 from phitrain.peaks import peak_flops
 from phitrain.quantisation import quantisation_of
 from phitrain.report import Report, note, open_report
@@ -88,9 +91,11 @@ def train(config: Config, world: World) -> Document:
             measure(run, engine, report, 0)
         loop = Loop(run.course, engine, audit, world, report, start)
         last = loop.run(lambda step: measure(run, engine, report, step))
-        if last < run.course.total:
-            return {"stopped_at": last, "steps": run.course.total}
-        measure(run, engine, report, last)
+        if last == run.course.total:
+            measure(run, engine, report, last)
+    if last < run.course.total:
+        world.on_main(lambda: write_report_page(run.output))
+        return {"stopped_at": last, "steps": run.course.total}
     save_result(run, engine)
     return world.on_main(lambda: finish(run, engine))
 
@@ -140,6 +145,7 @@ def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Doc
         goes_on = train.resume_from_checkpoint is not None
         open_output(run.output, overwrite=train.overwrite_output_dir or goes_on)
     write_json(run.output / RUN_CONFIG, run.config.as_dict())
+    write_json(run.output / ENVIRONMENT, environment(Hardware.here().name, run.world.size))
     for sentence in notes:
         note(sentence)
     return checkpoint, None
@@ -211,6 +217,10 @@ def finish(run: Run, engine: Engine) -> Document:
         "parameters": whole,
     }
     write_json(run.output / SUMMARY, summary)
+    files = read_run(run.output)
+    assert files is not None
+    write_card(run.output, files.config, files.summary, files.evaluations)
+    write_report_page(run.output)
     return summary
 
 
