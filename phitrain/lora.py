@@ -46,7 +46,8 @@ def lora_shapes(adapter: Adapter, config: Any) -> dict[str, tuple[int, ...]]:
     """The tensors that adapters of peft's LoraConfig have on this model, by their names in the file."""
     from peft import inject_adapter_in_model
 
-    module = inject_adapter_in_model(copy.deepcopy(config), adapter.skeleton(), adapter_name=ADAPTER)
+    skeleton = adapter.skeleton()
+    module = inject_adapter_in_model(copy.deepcopy(config), skeleton, adapter_name=ADAPTER, low_cpu_mem_usage=True)
     return {
         PREFIX + saved_name(name): tuple(tensor.shape)
         for name, tensor in module.state_dict().items()
