@@ -11,6 +11,7 @@ from phitrain.log import Line
 MOST_POINTS = 1000
 PARTS = ("llm", "projector", "vision")
 SMOOTH_FROM = 20  # steps; a shorter run has no line to smooth
+MOST_SMOOTH = 200  # steps that a smoothed value is the mean of
 
 Value = float | None
 
@@ -69,15 +70,16 @@ def smoothed(values: Sequence[Value], window: int) -> list[Value]:
 
 
 def thinned(steps: Sequence[int], values: Sequence[Value], most: int = MOST_POINTS) -> tuple[list[int], list[Value]]:
-    """At most so many of the points, the highest and lowest of each stretch among them, so that no peak is lost."""
+    """At most so many of the points: the first, the last, and the highest and lowest of each stretch between them."""
     if len(steps) <= most:
         return list(steps), list(values)
-    num_stretches = most // 2
-    edges = [at * len(steps) // num_stretches for at in range(num_stretches + 1)]
-    kept: list[int] = []
+    num_stretches = most // 2 - 1
+    edges = [1 + at * (len(steps) - 2) // num_stretches for at in range(num_stretches + 1)]
+    kept = [0]
     for start, end in pairwise(edges):
         known = sorted((value, at) for at in range(start, end) if (value := values[at]) is not None)
         kept += sorted({known[0][1], known[-1][1]}) if known else [start]
+    kept.append(len(steps) - 1)
     return [steps[at] for at in kept], [values[at] for at in kept]
 
 
@@ -101,7 +103,7 @@ def _loss(log: Sequence[Line]) -> list[Curve]:
     each = _curve(log, "loss")
     if len(log) < SMOOTH_FROM:
         return [each]
-    steps, values = thinned(*_points(log, "loss", smooth=max(5, len(log) // 25)))
+    steps, values = thinned(*_points(log, "loss", smooth=min(max(5, len(log) // 25), MOST_SMOOTH)))
     return [
         replace(each, name="each step", look="pale"),
         Curve(name="smoothed", look="main", steps=steps, values=values),

@@ -317,6 +317,7 @@ def test_no_peak_is_lost_where_points_are_left_out() -> None:
     assert kept_steps == sorted(set(kept_steps))
     assert (54_322, 99.0) in zip(kept_steps, kept, strict=True)
     assert None in kept
+    assert (kept_steps[0], kept_steps[-1]) == (1, 100_000)
     assert thinned([1, 2], [None, 3.0]) == ([1, 2], [None, 3.0])
 
 
