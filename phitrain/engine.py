@@ -234,6 +234,12 @@ class Engine:
         return found
 
 
+def divided(module: nn.Module, config: Config, world: World) -> nn.Module:
+    """A module that only answers, divided over the ranks: each layer comes together when it runs."""
+    served: nn.Module = import_deepspeed().initialize(model=module, config=deepspeed_config(config, world))[0].module
+    return served
+
+
 def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
     """DeepSpeed's own configuration of a run; that of stage 3 also partitions the model while it is loaded."""
     train = config.train

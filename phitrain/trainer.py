@@ -17,6 +17,7 @@ import phidata
 from phidata.errors import DataError, UsageError
 from phitrain.audit import GradientAudit
 from phitrain.batch import Samples, named_worker_death
+from phitrain.card import read_run, write_card
 from phitrain.checkpoint import (
     LATEST,
     Checkpoint,
@@ -26,9 +27,8 @@ from phitrain.checkpoint import (
     restore,
     score_checkpoint,
 )
-from phitrain.card import read_run, write_card
 from phitrain.config import Config
-from phitrain.engine import Engine, World, deepspeed_config
+from phitrain.engine import Engine, World, deepspeed_config, divided
 from phitrain.environment import ENVIRONMENT, environment
 from phitrain.evaluate import Asking, evaluate, score_lines
 from phitrain.export import save_lora, save_weights
@@ -233,6 +233,8 @@ def evaluate_model(config: Config, world: World) -> Document:
     for sentence in notes if world.is_main else []:
         note(sentence)
     module = load_model(config, adapter, world)
+    if config.train.zero == 3:
+        module = divided(module, config, world)
     return evaluate_splits(config, adapter, module, splits, world)
 
 
@@ -259,7 +261,6 @@ def evaluate_splits(
 
 def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
     four_bit = config.strategy.kind == "qlora"
-    is_divided = bool(config.train.output_dir) and config.train.zero == 3
     return adapter.load(
         Loading(
             dtype=DTYPES[config.model.precision],
@@ -267,7 +268,7 @@ def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
             device=world.device,
             checkpointing=config.model.gradient_checkpointing,
             four_bit=four_bit,
-            partition=deepspeed_config(config, world) if is_divided and not four_bit else None,
+            partition=deepspeed_config(config, world) if config.train.zero == 3 and not four_bit else None,
         )
     )
 
