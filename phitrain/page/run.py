@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import phidata
 from phidata.errors import DataError, UsageError
 from phitrain.environment import ENVIRONMENT
-from phitrain.log import LOG
+from phitrain.log import LOG, Line, read_log
 from phitrain.output import RUN_CONFIG
 from phitrain.page.write import write_page
 from phitrain.results import compare
@@ -29,12 +30,13 @@ def write_report_page(output_dir: str | Path) -> Path:
     if not (folder / RUN_CONFIG).is_file():
         raise UsageError(f"{folder} holds no {RUN_CONFIG}; give the --output_dir of a `phitrain train`")
     config = _read(folder / RUN_CONFIG)
-    evaluations = _evaluations(folder)
+    log = _read_log(folder / LOG)
+    evaluations = _evaluations(folder, log)
     page = folder / PAGE
     write_page(
         page,
         config=config,
-        log=folder / LOG,
+        log=log,
         evaluations=evaluations,
         comparison=compare(evaluations[0], evaluations[-1]) if len(evaluations) > 1 else {},
         images=DataImages(config["data"]["dir"]),
@@ -61,13 +63,23 @@ class DataImages:
         return rows.images(places[id], num_turns=turn)
 
 
-def _evaluations(folder: Path) -> list[dict[str, Any]]:
-    """Before, during and after training, by step."""
+def _read_log(file: Path) -> list[Line]:
+    lines = read_log(file)
+    if lines and "resumed" not in lines[0]:
+        raise DataError(
+            f"{file} has not the fields that this version writes; look at it with the version that wrote it"
+        )
+    return lines
+
+
+def _evaluations(folder: Path, log: Sequence[Line]) -> list[dict[str, Any]]:
+    """Before, during and after training, by step; without those that an earlier run left beyond where this one is."""
     during = [_read_evaluation(file) for file in folder.glob("eval_step_*.json")]
     before, after = (
         [_read_evaluation(file) for file in folder.glob(f"eval_{when}.json")] for when in ("before", "after")
     )
-    return [*before, *sorted(during, key=lambda evaluation: evaluation["step"]), *after]
+    found = [*before, *sorted(during, key=lambda evaluation: evaluation["step"]), *after]
+    return [evaluation for evaluation in found if evaluation["step"] <= (log[-1]["step"] if log else 0)]
 
 
 def _read_evaluation(file: Path) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from phidata.errors import DataError
-from phitrain.log import LOG, Line, read_log
+from phitrain.log import LOG, Line
 from phitrain.page.curves import charts_of
 from phitrain.page.drawing import Drawn, Marks, draw, legend
 from phitrain.page.markup import UNSEEN, Html, data, el, joined
@@ -31,7 +30,7 @@ def write_page(
     path: Path,
     *,
     config: Mapping[str, Mapping[str, Any]],
-    log: Path,
+    log: Sequence[Line],
     evaluations: Sequence[Mapping[str, Any]],
     comparison: Mapping[str, Any],
     images: Images,
@@ -39,21 +38,17 @@ def write_page(
 ) -> None:
     """Write one HTML file that shows a run, finished or not; a page of that name is replaced when the new one is whole.
 
-    `log`: the run's log.jsonl. `evaluations`: as `phitrain.evaluate` gives them, with their step, in its order;
-    `comparison`: of the last with the first, empty where there are not two. `environment`: names and values to show.
-    Raises DataError for a log that is damaged or from another version.
+    `log`: the lines of the run's log.jsonl. `evaluations`: as `phitrain.evaluate` gives them, with their step, in its
+    order; `comparison`: of the last with the first, empty where there are not two. `environment`: names and values.
     """
-    lines = read_log(log)
-    if lines and "resumed" not in lines[0]:
-        raise DataError(f"{log} has not the fields that this version writes; look at it with the version that wrote it")
-    marks = _marks(lines)
-    curves = [draw(chart, marks) for chart in charts_of(lines)]
+    marks = _marks(log)
+    curves = [draw(chart, marks) for chart in charts_of(log)]
     chart = score_chart(evaluations)
     scores = [draw(chart, marks)] if chart else []
     parts = [
-        header(path.absolute().parent.name, config, lines, evaluations),
+        header(path.absolute().parent.name, config, log, evaluations),
         _section("Curves", legend(marks), _grid(curves)) if curves else Html(),
-        _flagged(lines),
+        _flagged(log),
         _evaluations(evaluations, comparison, scores),
         *(_samples(evaluations, split, images) for split in (evaluations[-1]["splits"] if evaluations else ())),
         _section("Configuration", settings(config)),

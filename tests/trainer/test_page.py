@@ -238,6 +238,15 @@ def test_nothing_leads_out_of_the_page(page: Page) -> None:
     assert allowed.startswith("'sha256-")
 
 
+def test_evaluations_beyond_the_log_are_an_earlier_attempt_s(data: Path, tmp_path: Path) -> None:
+    answers = {(0, 0): "red", (1, 0): "green", (2, 0): "red", (3, 0): "1", (3, 1): "2"}
+    run = write_run(tmp_path / "run", data, [answers, answers, answers])
+    (run / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in LOG[:12]))
+    page = Page(write_report_page(run))
+    assert "step 10" in page.texts
+    assert "step 20" not in page.texts
+
+
 def test_a_run_that_was_stopped_shows_what_there_is(data: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", data, [])
     (run / "log.jsonl").write_text(json.dumps(line(1)) + "\n" + '{"step": 2, "lo')
