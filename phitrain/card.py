@@ -75,16 +75,19 @@ def read_run(folder: Path, step: int | None = None) -> RunFiles | None:
 
     Raises DataError for a file that is damaged.
     """
-    if not (folder / RUN_CONFIG).is_file() or not (step is not None or (folder / SUMMARY).is_file()):
+    if not (folder / RUN_CONFIG).is_file():
         return None
-    found = {_when(path): _read(path) for path in folder.glob("eval_*.json")}
-    last = float("inf") if step is None else step
-    order = {name: _order(name) for name in found if _order(name) <= last}
-    return RunFiles(
-        config=_read(folder / RUN_CONFIG),
-        summary=_read(folder / SUMMARY) if step is None else {"steps": step},
-        evaluations={name: found[name] for name in sorted(order, key=order.__getitem__)},
-    )
+    config = _read(folder / RUN_CONFIG)
+    evaluations = {_when(path): _read(path) for path in folder.glob("eval_*.json")}
+    evaluations = {when: evaluations[when] for when in sorted(evaluations, key=_order)}
+    if (folder / SUMMARY).is_file():
+        summary = _read(folder / SUMMARY)
+        if step in (None, summary.get("steps")):
+            return RunFiles(config=config, summary=summary, evaluations=evaluations)
+    if step is None:
+        return None
+    earlier = {when: document for when, document in evaluations.items() if _order(when) <= step}
+    return RunFiles(config=config, summary={"steps": step}, evaluations=earlier)
 
 
 def _when(path: Path) -> str:

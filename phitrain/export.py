@@ -83,11 +83,16 @@ def model_shapes(adapter: Adapter) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in adapter.skeleton().state_dict().items()}
 
 
+def check_new(target: Path) -> None:
+    """Raise UsageError where something lies there."""
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UsageError(f"{target} exists and is not an empty folder; give another name")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `target` when all went well. Raises UsageError where something lies there."""
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UsageError(f"{target} exists and is not an empty folder; give another name")
+    check_new(target)
     with fresh_folder(target.with_name(f".{target.name}.making")) as staging:
         yield staging
         make_durable(staging)

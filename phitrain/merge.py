@@ -13,7 +13,7 @@ import torch
 from phidata.console import progress
 from phidata.errors import DataError, UsageError
 from phitrain.card import read_run, write_card
-from phitrain.export import model_shapes, new_folder, save_weights
+from phitrain.export import check_new, model_shapes, new_folder, save_weights
 from phitrain.lora import LoraFolder
 from phitrain.models.adapter import open_adapter
 from phitrain.output import check_space
@@ -51,6 +51,7 @@ def merge(
     records. Deltas are computed in float32. The folder of a run gives the facts for the model's card. Raises UsageError
     where something lies at `out`, and for adapters of another kind or for another model; DataError for damaged files.
     """
+    check_new(Path(out))
     lora = LoraFolder(Path(adapter_folder))
     adapter = open_adapter(base, num_crops_of(lora.folder))
     weights, shapes = adapter.open_weights(), model_shapes(adapter)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 from phitrain.card import CARD, read_run, write_card
-from phitrain.checkpoint import MARK, Checkpoint, read_checkpoint
+from phitrain.checkpoint import MARK, STATE, Checkpoint, read_checkpoint
 from phitrain.config import Config, config_from
-from phitrain.export import model_shapes, new_folder, save_lora, save_weights
+from phitrain.export import check_new, model_shapes, new_folder, save_lora, save_weights
 from phitrain.lora import CONFIG as LORA_CONFIG
 from phitrain.merge import num_crops_of, with_bar
 from phitrain.models.adapter import Adapter, open_adapter
 from phitrain.output import check_space
 from phitrain.quantisation import quantisation_by_rule
-from phitrain.shards import SHARD_BYTES, Stored, entries_of
+from phitrain.shards import SHARD_BYTES, Stored, entries_of, weight_files
 from phitrain.state import MASTER
 from phitrain.strategy import lora_config
 
@@ -52,6 +52,7 @@ def export(
     by default that of the model folder, or the run's precision. Raises UsageError for what is neither and where
     something lies at `out`, DataError for a checkpoint that is not whole.
     """
+    check_new(Path(out))
     source = Path(folder)
     if (source / LORA_CONFIG).is_file():
         raise UsageError(f"{source} holds adapters, which are exported already; `phitrain merge` makes a model of them")
@@ -72,15 +73,20 @@ def _export_checkpoint(checkpoint: Checkpoint, out: Path, dtype: torch.dtype | N
     kind = dtype or PRECISIONS[config.model.precision]
     run_folder = checkpoint.folder.parent
     adapter = open_adapter(config.model.name_or_path, config.model.num_crops or num_crops_of(run_folder))
-    trained = Stored(checkpoint.folder / name for name in checkpoint.facts["files"] if name.startswith("state"))
+    if adapter.fingerprint() != checkpoint.facts["model"]:
+        raise DataError(
+            f"{adapter.name_or_path} is not the model that the run of {checkpoint.folder} started from; "
+            "put that one there"
+        )
+    trained = Stored(weight_files(checkpoint.folder, STATE))
     run = read_run(run_folder, checkpoint.step)
     with new_folder(out) as staging:
         if config.strategy.kind in ("lora", "qlora"):
             written = _write_adapters(adapter, trained, config, staging, kind)
         else:
             written = _write_model(adapter, adapter.open_weights(), trained, staging, kind, max_shard_bytes)
-        evaluations = {} if run is None else run.evaluations
-        write_card(staging, config.as_dict(), {"steps": checkpoint.step}, evaluations, title=out.name)
+        summary, evaluations = ({"steps": checkpoint.step}, {}) if run is None else (run.summary, run.evaluations)
+        write_card(staging, config.as_dict(), summary, evaluations, title=out.name)
     return written
 
 
