@@ -16,12 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from phidata.errors import DataError, UsageError
+from phidata.errors import DataError, PhidataError, UsageError
 from phitrain.config import Config
 from phitrain.engine import Engine, World
 from phitrain.output import fresh_folder, fsync, make_durable, write_json
 from phitrain.shards import Entry, Stored, write_shards
 from phitrain.state import (
+    MASTER,
     optimizer_steps,
     read_scaler,
     read_state,
@@ -39,7 +40,7 @@ LATEST = "latest"
 # What may be different when a run goes on: where and how it computes, not what.
 FREE = {
     "model": {"name_or_path", "attention", "gradient_checkpointing", "max_length"},
-    "data": {"dir", "num_workers", "converter", "source", "convert_options"},
+    "data": {"dir", "num_workers", "converter", "source", "convert_options", "eval_source", "eval_convert_options"},
     "train": {"batch_size_per_gpu", "zero", "offload", "log_every", "tqdm", "output_dir", "overwrite_output_dir"}
     | {"save_steps", "save_total_limit", "resume_from_checkpoint", "allow_changed", "report_to"},
 }
@@ -96,10 +97,14 @@ def save_checkpoint(output: Path, step: int, engine: Engine, world: World, ident
 
 
 def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
-    """Bring the model, the optimizer, the loss scale and the random numbers to where they were. Every rank calls it."""
+    """Bring the model, the optimizer, the loss scale and the random numbers to where they were. Every rank calls it.
+
+    Raises UsageError where other tensors are trained. The random numbers of another number of ranks are not taken up.
+    """
     facts = checkpoint.facts
     names = [name for name in facts["files"] if name.startswith(STATE) and name.endswith(".safetensors")]
     stored = world.on_main(lambda: Stored(checkpoint.folder / name for name in names))
+    _refuse_others(checkpoint.folder, stored, engine)
     write_state(engine, stored.read if world.is_main else None, facts["optimizer_steps"])
     write_scaler(engine, facts["loss_scale"])
     random = world.on_main(lambda: load_file(checkpoint.folder / RANDOM))
@@ -112,35 +117,30 @@ def restore(checkpoint: Checkpoint, engine: Engine, world: World) -> None:
 def find_checkpoint(output: Path, wanted: str) -> tuple[Checkpoint | None, list[str]]:
     """The checkpoint to go on from, and a sentence about each newer one that is not whole.
 
-    `wanted`: "latest" for the newest whole one below `output`, None where there is not any; else its folder. Raises
-    DataError where that folder is not whole, naming another that is.
+    `wanted`: "latest" for the newest whole one below `output`, None where there is no checkpoint; else its folder.
+    Raises DataError where that folder, or every one, is not whole; it names another that is.
     """
-    passed_over: list[str] = []
     if wanted == LATEST:
-        for folder in checkpoint_folders(output):
-            try:
-                return read_checkpoint(folder), passed_over
-            except DataError as error:
-                passed_over.append(f"{error}; the checkpoint before it is used")
-        return None, passed_over
+        return _latest(output)
     folder = Path(wanted)
     try:
         return read_checkpoint(folder), []
     except DataError as error:
-        other = next((one for one in checkpoint_folders(folder.parent) if one != folder and _is_whole(one)), None)
-        remedy = f"give {other} or --resume_from_checkpoint latest" if other else "start anew without it"
+        near = [*checkpoint_folders(folder), *checkpoint_folders(folder.parent)]
+        other = next((one for one in near if one != folder and _is_whole(one)), None)
+        remedy = f"give {other}" if other else "start anew without it"
         raise DataError(f"{error}; {remedy}") from error
 
 
 def checkpoint_folders(output: Path) -> list[Path]:
     """Every `checkpoint-<step>` below a folder, the newest first, whole or not."""
     found = [path for path in output.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return sorted(found, key=lambda path: -int(path.name.split("-")[1]))
+    return sorted(found, key=_step_of, reverse=True)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read and verify a checkpoint, every byte of it. Raises UsageError where there is none, DataError where it is not
-    whole."""
+    """Read and verify a checkpoint, every byte of it. Raises UsageError where there is none, or one of another format,
+    and DataError where it is not whole."""
     if not folder.is_dir():
         raise UsageError(f"there is no checkpoint {folder}; give a checkpoint-<step> folder of a run, or latest")
     mark = folder / MARK
@@ -152,7 +152,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{mark} is damaged ({error})") from error
     if facts.get("format") != FORMAT:
-        raise DataError(f"{mark} has the format {facts.get('format')!r}; this release reads {FORMAT}")
+        raise UsageError(
+            f"{mark} has the format {facts.get('format')!r}, this release reads {FORMAT}; go on with the release that "
+            "wrote it"
+        )
     for name, expected in files:
         _verify(folder / name, expected)
     return Checkpoint(folder=folder, facts=facts)
@@ -170,18 +173,24 @@ def refuse_changed(checkpoint: Checkpoint, identity: Identity) -> None:
 
 def differences(checkpoint: Checkpoint, identity: Identity) -> list[str]:
     """What is not as it was when the checkpoint was written, one phrase each."""
-    then, now = checkpoint.facts["config"], json.loads(json.dumps(identity.config.as_dict()))
-    found = [
-        f"{section}.{name} was {then.get(section, {}).get(name)!r} and is {value!r}"
-        for section, values in now.items()
-        for name, value in values.items()
-        if section != "eval" and name not in FREE.get(section, ()) and then.get(section, {}).get(name) != value
-    ]
+    then = checkpoint.facts["config"]
+    found = changed_fields(then, identity.config)
     if checkpoint.facts["data"] != identity.data:
         found.append("the training rows are others")
     if checkpoint.facts["model"] != identity.model:
         found.append(f"the model is another than {then['model']['name_or_path']} was")
     return found
+
+
+def changed_fields(then: Mapping[str, Mapping[str, Any]], config: Config) -> list[str]:
+    """The fields that may not change while a run goes on, and have, one phrase each. `then`: an earlier `as_dict`."""
+    now = json.loads(json.dumps(config.as_dict()))
+    return [
+        f"{section}.{name} was {then.get(section, {}).get(name)!r} and is {value!r}"
+        for section, values in now.items()
+        for name, value in values.items()
+        if section != "eval" and name not in FREE.get(section, ()) and then.get(section, {}).get(name) != value
+    ]
 
 
 def score_checkpoint(output: Path, step: int, score: float) -> None:
@@ -207,8 +216,56 @@ def keep_newest(output: Path, limit: int) -> None:
     best = best_checkpoint(output)
     for folder in checkpoint_folders(output)[limit:]:
         if folder != best:
-            (folder / MARK).unlink(missing_ok=True)  # first, so that what is half removed never looks whole
-            shutil.rmtree(folder)
+            _remove(folder)
+
+
+def drop_later(output: Path, step: int) -> list[Path]:
+    """Remove the checkpoints beyond a step, and what is left of unfinished ones; returns the former.
+
+    A run that goes on from that step makes them again. Until then none of them may be taken for its newest.
+    """
+    for unfinished in output.glob(".checkpoint-*.saving"):
+        shutil.rmtree(unfinished)
+    later = [folder for folder in checkpoint_folders(output) if _step_of(folder) > step]
+    for folder in later:
+        _remove(folder)
+    return later
+
+
+def _latest(output: Path) -> tuple[Checkpoint | None, list[str]]:
+    problems: list[str] = []
+    for folder in checkpoint_folders(output):
+        try:
+            return read_checkpoint(folder), [f"{problem}; the checkpoint before it is used" for problem in problems]
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError(
+            f"no checkpoint of {output} is whole ({'; '.join(problems)}); start anew with --overwrite_output_dir in "
+            "place of --resume_from_checkpoint"
+        )
+    return None, []
+
+
+def _refuse_others(folder: Path, stored: Stored, engine: Engine) -> None:
+    """Weights that are trained now and were not then, or the other way round, would be those of the model as it was."""
+    held = {key: entry.shape for key, entry in stored.entries.items() if key.startswith(MASTER)}
+    trained = {key: shape for key, shape in state_shapes(engine).items() if key.startswith(MASTER)}
+    others = sorted(key for key in held.keys() | trained.keys() if held.get(key) != trained.get(key))
+    if others:
+        raise UsageError(
+            f"{folder} is of a run that trained other tensors: {len(others)} are not in both or have another shape, "
+            f"such as {others[0].partition('/')[2]}; go on with the strategy, the LoRA settings and the model it had"
+        )
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.split("-")[1])
+
+
+def _remove(folder: Path) -> None:
+    (folder / MARK).unlink(missing_ok=True)  # first, so that what is half removed never looks whole
+    shutil.rmtree(folder)
 
 
 @contextmanager
@@ -250,6 +307,6 @@ def _verify(file: Path, expected: Mapping[str, Any]) -> None:
 def _is_whole(folder: Path) -> bool:
     try:
         read_checkpoint(folder)
-    except DataError:
+    except PhidataError:
         return False
     return True

@@ -21,6 +21,7 @@ from phitrain.evaluate import to_device
 from phitrain.flops import StepFlops, Work, step_flops, utilisation
 from phitrain.log import LOG, read_log
 from phitrain.models.adapter import Adapter
+from phitrain.output import fsync
 from phitrain.report import Report, Step, note, peak_memory_bytes
 from phitrain.resolve import rate_factor
 from phitrain.sampler import Sampler
@@ -91,9 +92,10 @@ class Loop:
     ) -> None:
         self._course, self._engine, self._audit, self._world, self._report = course, engine, audit, world, report
         self._start = start
-        self._is_updated = start > 0
         self._num_skipped = 0
-        self._guard = world.on_main(lambda: SpikeGuard.after(read_log(course.output / LOG)))
+        log = world.on_main(lambda: read_log(course.output / LOG))
+        self._guard = SpikeGuard.after(log)
+        self._is_updated = any(line["lr"] > 0 and not line["skipped"] for line in log)
 
     def run(self, evaluate_after: Callable[[int], None]) -> int:
         """Every step that is left, with checkpoints and evaluations where they are due; returns the last one made.
@@ -107,11 +109,11 @@ class Loop:
         with StopWish() as stop:
             for number in range(self._start + 1, self._course.total):
                 is_stop_wished = self._step(number, batches, stop)
-                if is_stop_wished or self._is_due(self._course.config.train.save_steps, number):
-                    save_checkpoint(self._course.output, number, self._engine, self._world, self._course.identity)
+                if is_stop_wished or is_due(self._course.config.train.save_steps, number):
+                    self._save(number)
                 if is_stop_wished:
                     return number
-                if self._is_due(self._course.config.eval.every, number):
+                if is_due(self._course.config.eval.every, number):
                     evaluate_after(number)
                 self._keep_newest()
             self._step(self._course.total, batches, stop)
@@ -218,8 +220,9 @@ class Loop:
         elif self._world.is_main and spike is not None:
             note(f"{spike}; rows {rows}")
 
-    def _is_due(self, every: int | None, number: int) -> bool:
-        return every is not None and number % every == 0
+    def _save(self, number: int) -> None:
+        self._world.on_main(lambda: fsync(self._course.output / LOG))
+        save_checkpoint(self._course.output, number, self._engine, self._world, self._course.identity)
 
     def _keep_newest(self) -> None:
         limit = self._course.config.train.save_total_limit
@@ -231,6 +234,11 @@ class Loop:
             self._audit.close()
             if self._world.is_main:
                 note("not every trained tensor was reached: the run was too short, or no training row had an image")
+
+
+def is_due(every: int | None, number: int) -> bool:
+    """Whether what is done every so many steps is done after this one."""
+    return every is not None and number % every == 0
 
 
 def all_batches(course: Course, world: World, start: int) -> Iterator[Batch]:

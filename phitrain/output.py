@@ -22,10 +22,11 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UsageError(f"--output_dir {path}: {existing} is not writable; name another folder")
     if path.is_file():
         raise UsageError(f"--output_dir {path} is a file; give the name of a folder")
-    if path.is_dir() and any(path.iterdir()):
+    entries = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if entries - {_temporary(path / RUN_CONFIG).name}:  # which a run leaves that was killed as it began
         if not overwrite:
             raise UsageError(f"--output_dir {path} is not empty; give another, or --overwrite_output_dir to replace it")
-        if not (path / RUN_CONFIG).is_file():
+        if RUN_CONFIG not in entries:
             raise UsageError(
                 f"--output_dir {path} holds files but no {RUN_CONFIG}: it was not written by `phitrain train` and is "
                 "not overwritten; give another folder"
@@ -36,7 +37,8 @@ def open_output(path: Path, *, overwrite: bool) -> None:
     """Make the folder of a run, empty. Raises UsageError as `check_output` does."""
     check_output(path, overwrite=overwrite)
     if path.is_dir():
-        for entry in path.iterdir():
+        # The configuration last: without it what is left would not be taken for that of a run.
+        for entry in sorted(path.iterdir(), key=lambda entry: entry.name == RUN_CONFIG):
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     path.mkdir(parents=True, exist_ok=True)
 
@@ -75,13 +77,17 @@ def make_durable(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write one JSON file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def _umask() -> int:

@@ -116,13 +116,21 @@ class Stored:
 
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own."""
+        entry = self._places[name].entry
+        tensor = torch.empty(entry.shape, dtype=entry.dtype)
+        self.read_into(name, tensor)
+        return tensor
+
+    def read_into(self, name: str, target: Tensor) -> None:
+        """Give a tensor of the same shape the values, in its own type; without a copy where that is the file's."""
         place = self._places[name]
-        buffer = torch.empty(place.entry.num_bytes, dtype=torch.uint8)
+        if target.device.type != "cpu" or target.dtype != place.entry.dtype or not target.is_contiguous():
+            target.copy_(self.read(name))
+            return
         with place.path.open("rb") as file:
             file.seek(place.start)
-            if file.readinto(buffer.numpy().data) != place.entry.num_bytes:
+            if file.readinto(target.view(-1).view(torch.uint8).numpy().data) != place.entry.num_bytes:
                 raise DataError(f"{place.path} ends within tensor {name}; copy the file there again")
-        return buffer.view(place.entry.dtype).view(place.entry.shape)
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:

@@ -82,15 +82,16 @@ def whole_weights(engine: Engine, *, trained_only: bool) -> Iterator[tuple[str, 
 
 
 def read_scaler(engine: Engine) -> dict[str, float]:
-    """The state of the dynamic loss scale; empty except in fp16."""
+    """The state of the loss scale: its value, and in fp16, where it moves, what moves it. Empty where there is none."""
     scaler = getattr(engine.optimizer, "loss_scaler", None)
     return {name: getattr(scaler, name) for name in SCALER if hasattr(scaler, name)}
 
 
 def write_scaler(engine: Engine, values: dict[str, float]) -> None:
-    """Put back what `read_scaler` gave."""
-    for name, value in values.items():
-        setattr(engine.optimizer.loss_scaler, name, value)
+    """Put back what `read_scaler` gave; in another precision there is nothing to put it into."""
+    if values.keys() == read_scaler(engine).keys():
+        for name, value in values.items():
+            setattr(engine.optimizer.loss_scaler, name, value)
 
 
 def _inner(engine: Engine) -> Any:

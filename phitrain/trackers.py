@@ -102,6 +102,7 @@ class TensorBoard:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+        self._writer.flush()  # or a run that is killed loses the steps before its checkpoint
 
     def finish(self) -> None:
         self._writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
+    from phitrain.models.phi3v.layers import Layers
     from phitrain.shards import Stored
 
 Inputs = dict[str, "Tensor"]
@@ -98,6 +100,13 @@ class Adapter(Protocol):
 
     @property
     def lora_targets(self) -> LoraTargets: ...
+
+    @property
+    def layers(self) -> Layers:
+        """Its sizes, to count operations and bytes by."""
+
+    def fingerprint(self) -> str:
+        """Changes when another model lies in the folder."""
 
     def load(self, loading: Loading) -> nn.Module:
         """The model on its device, in evaluation mode; what never gets a gradient does not require one."""
@@ -281,6 +290,23 @@ class Phi3VAdapter:
     def may_have_zero_gradient(self, parameter: str) -> bool:
         # A key bias adds the same amount to every score of a query, which softmax does not see.
         return parameter.endswith("k_proj.bias")
+
+    @cached_property
+    def layers(self) -> Layers:
+        from phitrain.models.phi3v import Phi3VConfig
+        from phitrain.models.phi3v.layers import layers_of
+
+        return layers_of(Phi3VConfig.from_pretrained(self._folder))
+
+    def fingerprint(self) -> str:
+        from phitrain.shards import weight_files
+
+        digest = hashlib.sha256()
+        for file in sorted([self._folder / "config.json", *weight_files(self._folder)]):
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            with file.open("rb") as opened:
+                digest.update(opened.read(1 << 20))
+        return digest.hexdigest()
 
     def skeleton(self) -> nn.Module:
         import torch

@@ -6,7 +6,7 @@ Three ways cross each other: whole on one device, in 4 bits, in shares of all ra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,20 +15,37 @@ from torch import Tensor, nn
 from phidata.errors import PhidataError
 
 Result = TypeVar("Result")
-Read = Callable[[str], Tensor]
 
 
-def fill(model: nn.Module, read: Read | None, dtype: torch.dtype, device: torch.device, spread: Spread | None) -> None:
+class Reader(Protocol):
+    """Gives a tensor its values by name; it may have another type than is stored, or lie on another device."""
+
+    def read_into(self, name: str, target: Tensor) -> None: ...
+
+
+def fill(
+    model: nn.Module, reader: Reader | None, dtype: torch.dtype, device: torch.device, spread: Spread | None
+) -> None:
     """Give every parameter of a model on the meta device its values, in `dtype`.
 
-    `read` gives a tensor by its name, in any type; None where another rank reads for this one. `spread` leaves each
-    rank its share of every parameter.
+    `reader` is None where another rank reads for this one. `spread` leaves each rank its share of every parameter.
     """
-    for name, empty in list(model.named_parameters()):
+    # The largest first: those that come when the model is nearly whole then add little to it.
+    order = sorted(model.named_parameters(), key=lambda pair: -pair[1].numel())
+    room = torch.empty(0)
+    for name, empty in order:
+        if spread is None and type(empty) is nn.Parameter:
+            value = torch.empty(empty.shape, dtype=dtype, device=device)
+        else:
+            # Values that do not stay share a room: rooms of their own would leave holes between what does stay.
+            if not empty.numel() <= room.numel() < 2 * empty.numel():
+                room = torch.empty(empty.numel(), dtype=dtype, device=device)
+            value = room[: empty.numel()].view(empty.shape)
+        if reader is not None:
+            reader.read_into(name, value)
         path, _, leaf = name.rpartition(".")
         owner = model.get_submodule(path)
-        # Nothing here keeps the value: of a large tensor there would be two while the next one is read.
-        setattr(owner, leaf, _parameter(owner, empty, _value(read, name, empty, dtype, device)))
+        setattr(owner, leaf, _parameter(owner, empty, value))
         if spread is not None:
             spread(getattr(owner, leaf))
 
@@ -92,12 +109,6 @@ def on_first_rank(work: Callable[[], Result]) -> Result | None:
     if found[0] is not None:
         raise found[0]
     return result
-
-
-def _value(read: Read | None, name: str, empty: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    if read is None:
-        return torch.empty(empty.shape, dtype=dtype, device=device)
-    return read(name).to(device=device, dtype=dtype)
 
 
 def _parameter(owner: nn.Module, empty: nn.Parameter, value: Tensor) -> nn.Parameter:

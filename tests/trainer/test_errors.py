@@ -8,8 +8,8 @@ import pytest
 from safetensors import SafetensorError
 
 from phidata.errors import DataError, UsageError
-from phitrain.checkpoint import check_output, check_space, fresh_folder, open_output, write_json
 from phitrain.cli import main
+from phitrain.output import check_output, check_space, fresh_folder, open_output, write_json
 
 from .conftest import row, write_data
 
@@ -54,10 +54,10 @@ def test_a_wrong_request_ends_at_once(
 
 
 def test_an_unknown_recipe_names_the_nearest(places: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    names = "'docvqa', 'hateful_memes', 'nlvr2', 'ucf101'"
     assert tell(capsys, "train", "ucf11", **places) == (
         2,
-        f"error: no recipe 'ucf11'; did you mean 'ucf101'?; there is {names}, or give the path of a .toml file",
+        "error: no recipe 'ucf11'; did you mean 'ucf101'?; "
+        "`phitrain recipes` lists them, or give the path of a .toml file",
     )
 
 

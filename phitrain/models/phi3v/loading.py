@@ -35,7 +35,7 @@ def load_model(name_or_path: str, loading: Loading) -> Phi3VForCausalLM:
     else:
         stored = on_first_rank(lambda: _fitting(model, name_or_path))
     spread = None if loading.partition is None else Spread(loading.partition, loading.dtype)
-    fill(model, None if stored is None else stored.read, loading.dtype, loading.device, spread)
+    fill(model, stored, loading.dtype, loading.device, spread)
     model.fill_buffers(loading.device)
     model.eval()
     return model
