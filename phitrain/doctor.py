@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def doctor() -> Found:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "devices": _devices(),
         "host": _host(),
-        "precisions": {name: _try(lambda name=name: _train_linear(name, device)) for name in ("fp32", "bf16", "fp16")},
+        "precisions": {name: _try(partial(_train_linear, name, device)) for name in ("fp32", "bf16", "fp16")},
         "four_bit": _try(lambda: _train_four_bit(device)),
         "attention": {
             "eager": "runs",

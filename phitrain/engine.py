@@ -119,7 +119,7 @@ def import_deepspeed() -> Any:
     logger.setLevel(logging.WARNING)
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+            handler.stream = sys.stderr
     if not torch.cuda.is_available():
         # The shared-memory collectives are an optional speed-up that would be compiled first, for most of a minute.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

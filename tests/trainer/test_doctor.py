@@ -7,7 +7,7 @@ import json
 import pytest
 
 from phitrain.cli import main
-from phitrain.doctor import doctor, doctor_lines
+from phitrain.doctor import _verdict, doctor, doctor_lines
 from phitrain.resolve import Hardware
 
 
@@ -33,9 +33,8 @@ def test_a_broken_library_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["verdict"]["full"] == "yes"
 
 
-def test_a_gpu_without_bf16_trains_in_fp16_with_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_without_bf16_trains_in_fp16_with_sdpa() -> None:
     v100 = Hardware(name="Tesla V100-SXM2-32GB", cuda=True, bf16=False, flash=False)
-    from phitrain.doctor import _verdict
 
     versions = dict.fromkeys(("torch", "transformers", "deepspeed", "peft", "bitsandbytes"), "1")
     words = _verdict({"versions": versions, "four_bit": "runs"}, v100)
