@@ -61,7 +61,7 @@ def write_card(
         _opening(config, merged=merged),
         *("## What was trained", _table(("", ""), _facts(config, summary))),
         *_scores(evaluations, merged=merged),
-        *("## How to load it", _loading(config, has_adapters=has_adapters)),
+        *("## How to load it", _loading(config, folder, has_adapters=has_adapters)),
         *("## Configuration", _table(("field", "value"), _fields(config))),
         *("## Versions", _versions()),
     )
@@ -205,9 +205,9 @@ def _score(split: Mapping[str, Any], metric: str) -> str:
     return "" if score is None else f"{score['mean']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
 
 
-def _loading(config: Values, *, has_adapters: bool) -> str:
+def _loading(config: Values, folder: Path, *, has_adapters: bool) -> str:
     if not has_adapters:
-        return _MODEL.strip()
+        return (_OURS + _OTHERS if _has_published_tower(folder) else _OURS).strip()
     base = config["model"]["name_or_path"]
     in_four_bits = config["strategy"]["kind"] == "qlora"
     text = _ADAPTER.format(
@@ -220,7 +220,13 @@ def _loading(config: Values, *, has_adapters: bool) -> str:
     return text.strip()
 
 
-_MODEL = """
+def _has_published_tower(folder: Path) -> bool:
+    """The published code and vLLM know no other sizes of the vision tower."""
+    path = folder / "config.json"
+    return not path.is_file() or "vision_config" not in _read(path)
+
+
+_OURS = """
 With phitrain, here or as a hub id in place of `FOLDER`:
 
 ```python
@@ -230,7 +236,8 @@ from phitrain.models.phi3v import Phi3VForCausalLM, Phi3VProcessor
 model = Phi3VForCausalLM.from_pretrained("FOLDER", dtype=torch.bfloat16)
 processor = Phi3VProcessor.from_pretrained("FOLDER")
 ```
-
+"""
+_OTHERS = """
 With the published code, in transformers 4.40 to 4.48:
 
 ```python

@@ -123,6 +123,15 @@ def test_the_files_of_a_run_are_read_in_order(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_only_models_of_the_published_sizes_are_for_the_published_code_and_vllm(tmp_path: Path) -> None:
+    for values, is_published in (({"hidden_size": 64}, True), ({"vision_config": {"hidden_size": 32}}, False)):
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        write_card(tmp_path, config("m/m", tmp_path), SUMMARY, {})
+        text = (tmp_path / "README.md").read_text()
+        assert "from phitrain.models.phi3v import Phi3VForCausalLM" in text
+        assert ("trust_remote_code" in text, "vllm serve" in text) == (is_published, is_published)
+
+
 @PEFT_WARNS
 @pytest.mark.parametrize("kind", ["lora", "qlora"])
 def test_the_cards_own_code_loads_the_adapters(kind: str, model_folder: Path, tmp_path: Path) -> None:
