@@ -301,8 +301,8 @@ class Phi3VAdapter:
     def fingerprint(self) -> str:
         from phitrain.shards import weight_files
 
-        digest = hashlib.sha256()
-        for file in sorted([self._folder / "config.json", *weight_files(self._folder)]):
+        digest, folder = hashlib.sha256(), model_folder(self._source, weights=True)
+        for file in sorted([folder / "config.json", *weight_files(folder)]):
             digest.update(f"{file.name} {file.stat().st_size} ".encode())
             with file.open("rb") as opened:
                 digest.update(opened.read(1 << 20))
