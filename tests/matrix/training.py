@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,10 +18,9 @@ from phitrain.loop import Course, Loop
 from phitrain.models.adapter import Adapter, open_adapter
 from phitrain.report import Step
 from phitrain.state import read_state, trainable, whole_weights
-from phitrain.trainer import DTYPES, Run, load_model, start_engine
-from phitrain.resolve import Hardware
+from phitrain.trainer import DTYPES, Run, start_engine
 
-from .cells import Cell, resolved
+from .cells import CPU, Cell, resolved
 from .data import Kept
 from .reference import SEED, Reference, reference
 
@@ -41,16 +39,16 @@ class Outcome:
     """What a run came to, and how far it is from the plain loop.
 
     `loss` and `grad_norm`: the largest relative difference of a step. `weights`: the length of the difference of all
-    trained weights, relative to the way that the plain loop took them; `furthest`: the largest difference of one.
-    The rest is what has to be empty: names of tensors that break what a sentence of `breaches` says.
+    trained weights, relative to the way that the plain loop took them. `breaches` has to be empty: by what is broken,
+    the names of the tensors that break it.
     """
 
     losses: list[float]
     grad_norms: list[float]
+    skipped: int
     loss: float
     grad_norm: float
     weights: float
-    furthest: float
     breaches: dict[str, list[str]]
 
 
@@ -70,19 +68,81 @@ class Place:
         return Course(config=config, identity=identity, **options)
 
 
-def trained(place: Place, config: Config, kind: str) -> tuple[Engine, list[Step]]:
-    """A run's steps (on the first rank) and what it leaves; every rank calls it."""
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run's engine, the steps that it told (on the first rank), and the bytes of the frozen weights before it."""
+
+    engine: Engine
+    steps: list[Step]
+    frozen: dict[str, Tensor]
+
+
+def train(place: Place, config: Config, kind: str) -> Trained:
+    """Every rank calls it."""
     run = Run(course=place.course(config, kind), splits={}, world=place.world, trackers=())
     torch.manual_seed(SEED + place.world.rank)
     engine, audit = start_engine(run)
+    frozen = frozen_weights(engine)
     told = Told()
     report = told if place.world.is_main else None
     loop = Loop(run.course, engine, audit, place.world, report, 0)  # type: ignore[arg-type]  # what a loop needs of it
     loop.run(lambda step: None)
-    return engine, told
+    return Trained(engine=engine, steps=told, frozen=frozen)
 
 
-def end(engine: Engine) -> None:
-    """Free what a run holds."""
-    engine.deepspeed.destroy()
+def frozen_weights(engine: Engine) -> dict[str, Tensor]:
+    trained = {name for name, _ in trainable(engine)}
+    weights = whole_weights(engine, trained_only=False)
+    # As bytes: what is packed in four bits may read as a number that equals nothing.
+    return {name: tensor.contiguous().view(torch.uint8).clone() for name, tensor in weights if name not in trained}
+
+
+def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
+    """Run a cell and compare it with the plain loop; every rank calls it, only the first has the steps to compare."""
+    config, _ = resolved(cell, CPU, more or {})
+    run = train(place, config, cell.data)
+    plain = place.reference(cell.data, cell.strategy)
+    state = read_state(run.engine)
+    master = {key.removeprefix("master/"): value.clone() for key, value in state if key.startswith("master/")}
+    breaches = _breaches(place, run, master, plain, DTYPES[config.model.precision])
+    run.engine.deepspeed.destroy()
     gc.collect()
+    losses, norms = [step.loss for step in run.steps], [step.grad_norm for step in run.steps]
+    return Outcome(
+        losses=losses,
+        grad_norms=norms,
+        skipped=sum(step.skipped for step in run.steps),
+        loss=_furthest(losses, plain.losses),
+        grad_norm=_furthest(norms, plain.grad_norms),
+        weights=_length(master, plain.after) / _length(plain.before, plain.after),
+        breaches={what: names for what, names in breaches.items() if names},
+    )
+
+
+def _furthest(found: list[float], expected: list[float]) -> float:
+    return max((abs(one / other - 1) for one, other in zip(found, expected, strict=False)), default=0.0)
+
+
+def _length(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    return math.hypot(*(float((one[name] - other[name]).norm()) for name in one.keys() & other.keys()))
+
+
+def _breaches(
+    place: Place, run: Trained, master: dict[str, Tensor], plain: Reference, dtype: torch.dtype
+) -> dict[str, list[str]]:
+    weights = {name: tensor.clone() for name, tensor in whole_weights(run.engine, trained_only=True)}
+    must_move = [name for name in plain.after if not torch.equal(plain.before[name], plain.after[name])]
+    must_move = [name for name in must_move if not place.adapter.may_have_zero_gradient(name)]
+    frozen = frozen_weights(run.engine)
+    found = {
+        "trained by one and not by the other": sorted(master.keys() ^ plain.after.keys()),
+        "frozen and changed": [name for name in frozen if not torch.equal(frozen[name], run.frozen[name])],
+        "not moved": [name for name in must_move if torch.equal(master[name], plain.before[name].to(dtype).float())],
+        "not the rounded master weights": [
+            name for name in master if not torch.equal(weights[name], master[name].to(dtype))
+        ],
+    }
+    if dtype != torch.float32:
+        # An update below half a unit in the last place has to last: it is in the master weights alone.
+        found["master weights are no finer"] = [name for name in must_move if torch.equal(master[name], weights[name])]
+    return found
