@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.machinery
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -66,6 +67,13 @@ def test_a_step_is_a_line_of_plain_numbers(tmp_path: Path) -> None:
     assert first.pop("time") <= bad.pop("time")
     assert first == {**dataclasses.asdict(FIRST), "samples": [], "resumed": False}
     assert (bad["loss"], bad["grad_norm"], bad["grad_norms"], bad["skipped"]) == (None, None, {"llm": None}, True)
+
+
+def test_the_documentation_names_every_field() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "watching.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert named == [*(field.name for field in dataclasses.fields(Step)), "time", "resumed"]
 
 
 def test_lines_for_people_say_how_long_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
