@@ -6,14 +6,16 @@ import json
 
 import pytest
 
-from phitrain.cli import main
 from phitrain.doctor import _verdict, doctor, doctor_lines
 from phitrain.resolve import Hardware
 
+from .conftest import Run
 
-def test_the_command_says_what_runs_here(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+
+def test_the_command_says_what_runs_here(run: Run) -> None:
+    done = run("-m", "phitrain", "doctor", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     assert found["precisions"]["fp32"] == "runs"
     assert found["attention"]["eager"] == "runs"
     assert set(found["verdict"]) >= {"by default", "full", "frozen-vision", "lora", "qlora"}
@@ -26,7 +28,7 @@ def test_a_broken_library_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OSError("libcudart.so: cannot open shared object file")
 
-    monkeypatch.setattr("bitsandbytes.nn.Linear4bit", broken)
+    monkeypatch.setattr("phitrain.doctor._train_four_bit", broken)
     found = doctor()
     assert found["four_bit"] == "does not run: OSError: libcudart.so: cannot open shared object file"
     assert found["verdict"]["qlora"].startswith("no: 4 bit does not run")
