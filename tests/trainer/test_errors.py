@@ -42,7 +42,7 @@ def tell(capsys: pytest.CaptureFixture[str], *arguments: str, **places: str) -> 
         ),
         ({"--offload": "parameters"}, "error: --offload parameters needs --zero 3, found --zero 2; use --zero 3"),
         ({"--set": "optimizer.lr=1"}, "error: no field 'lr' in section 'optimizer'; it has learning_rate, "),
-        ({"--num_crop": "1"}, "Error: No such option '--num_crop'. Did you mean '--num_crops'?"),
+        ({"--learning_rte": "1"}, "Error: No such option '--learning_rte'. (Did you mean one of: '--learning_rate',"),
         ({"--bf16": "--precision=fp32"}, "error: --bf16 and --precision fp32 contradict each other; give one of them"),
         ({"--output_dir": ""}, "error: --output_dir is missing; `phitrain train --help` lists the flags"),
     ],

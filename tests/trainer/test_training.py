@@ -35,7 +35,7 @@ def test_every_zero_stage_trains_as_plain_torch_does(run: Run, model_folder: Pat
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["plain"]["losses"][0] > found["plain"]["losses"][-1] > 1
-    for stage in "012":
+    for stage in "0123":
         assert found[stage]["losses"] == pytest.approx(found["plain"]["losses"], rel=1e-5)
         assert found[stage]["weights"] < 1e-4
         assert found[stage]["grad_norms"] == pytest.approx(found["0"]["grad_norms"], rel=1e-4)
@@ -123,22 +123,27 @@ def test_the_first_process_that_fails_says_why_and_the_others_are_silent(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_that_looks_whole(
-    model_folder: Path, data_folder: Path, tmp_path: Path, number: signal.Signals
+def test_a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_goes_on(
+    run: Run, model_folder: Path, data_folder: Path, alone: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    line = train_line(model_folder, data_folder, tmp_path / "out", "--max_steps", "500", "--eval_splits", "")
+    flags = ("--batch_size", "4", "--num_train_epochs", "2", "--zero", "0", *FAST, "--resume_from_checkpoint", "latest")
+    line = train_line(model_folder, data_folder, tmp_path / "out", *flags)
     with subprocess.Popen(python_line(line), env=environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for text in process.stderr:
-            if text.startswith("step 2/500"):
+            if text.startswith("step 1/4"):
                 process.send_signal(number)
                 break
-        rest = process.stderr.read()
-        assert process.wait() == 130
-    assert rest.splitlines()[-1] == "interrupted"
-    assert "Traceback" not in rest
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait() == 0
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left == {"log.jsonl", "tensorboard", "train_config.json"}
+    assert "config.json" not in left
+    assert any((tmp_path / "out").glob("checkpoint-[123]/checkpoint.json"))
+    done = run(*line)
+    assert done.returncode == 0, done.stderr
+    assert log(tmp_path / "out", "step") == [1, 2, 3, 4]
+    assert log(tmp_path / "out", "loss") == log(alone, "loss")
+    assert all(torch.equal(value, weights(alone)[name]) for name, value in weights(tmp_path / "out").items())
 
 
 def test_the_trained_model_is_evaluated_alike_in_any_batch_size(
