@@ -1,6 +1,6 @@
 """The plain loop: one process, fp32, eager attention, torch's AdamW, the published schedule, and nothing of DeepSpeed.
 
-It builds the model, the adapters and the 4-bit layers by the libraries themselves, and takes a step's rows as one batch.
+It builds model, adapters and 4-bit layers by the libraries themselves, and takes the rows of a step as one batch.
 """
 
 from __future__ import annotations

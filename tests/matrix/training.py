@@ -1,4 +1,4 @@
-"""A cell as phitrain trains it, from the resolved configuration to the weights, and how far from the plain loop it is."""
+"""A cell as phitrain trains it, from the configuration to the weights, and its distance from the plain loop."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def train(place: Place, config: Config, kind: str) -> Trained:
     told = Told()
     report = told if place.world.is_main else None
     loop = Loop(run.course, engine, audit, place.world, report, 0)  # type: ignore[arg-type]  # what a loop needs of it
-    loop.run(lambda step: None)
+    loop.run(lambda _: None)
     return Trained(engine=engine, steps=told, frozen=frozen)
 
 

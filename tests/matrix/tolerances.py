@@ -1,0 +1,28 @@
+"""How far a run may be from the plain fp32 loop: about three times the furthest that was measured."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Tolerance(NamedTuple):
+    """Relative: of a step's loss, of its gradient norm, of all weights to the way that training took them."""
+
+    loss: float
+    grad_norm: float
+    weights: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(5e-6, 2e-4, 2e-5),
+    "fp16": Tolerance(4e-3, 8e-2, 2e-1),
+    "bf16": Tolerance(4e-3, 4e-2, 4e-1),
+}
+
+
+def complaints(result: dict[str, Any]) -> list[str]:
+    """What is wrong with a result of tests.matrix.running; empty for nothing."""
+    limits = TOLERANCES[result["cell"]["precision"]]._asdict()
+    far = [f"{what} is {result[what]:.1e} away" for what, limit in limits.items() if not result[what] <= limit]
+    found = [f"{what}: {', '.join(names[:4])}" for what, names in result["breaches"].items()]
+    return [*far, *found, *(["skipped steps"] if result["skipped"] else [])]
