@@ -38,15 +38,17 @@ from phitrain.models.adapter import Adapter, Loading, open_adapter
 from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
 from phitrain.page import write_report_page
 from phitrain.peaks import peak_flops
+from phitrain.plan import Plan, plan_run
 from phitrain.quantisation import quantisation_of
 from phitrain.report import Report, note, open_report
 from phitrain.resolve import Hardware, fit_schedule, resolve
-from phitrain.sampler import Choice, Sampler
+from phitrain.sampler import Choice, Sampler, Slot
 from phitrain.state import num_parameters, whole_weights
 from phitrain.strategy import lora_config, prepare
 from phitrain.trackers import choose_trackers
 
 SUMMARY = "train_summary.json"
+PLANNED_ROWS = 64  # so many are looked at for a plan
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Document = dict[str, Any]
@@ -125,6 +127,29 @@ def prepare_run(config: Config, world: World) -> tuple[Run, list[str]]:
         peak_flops=peak_flops(hardware.name, config.model.precision) if hardware.cuda else None,
     )
     return Run(course=course, splits=splits, world=world, trackers=trackers), [*notes, *told, *more]
+
+
+def plan_of(config: Config, world_size: int) -> tuple[Config, Plan, list[str]]:
+    """The settled configuration and the plan of a run of so many processes, by some of its rows; reads no weights."""
+    config, notes = resolve(config, world_size, Hardware.here())
+    adapter = open_adapter(config.model.name_or_path, config.model.num_crops)
+    choice = Choice(questions=config.data.questions, answer=config.data.answer)
+    samples = open_samples(config, adapter, config.data.train_split, choice)
+    if len(samples) == 0:
+        raise DataError(f"split {config.data.train_split!r} of {config.data.dir} has no rows to train on")
+    sampler = Sampler(samples.data, choice, config.train.seed)
+    rows = range(0, len(samples), max(1, len(samples) // PLANNED_ROWS))
+    looked_at = [samples[Slot(row=row)] for row in rows]
+    plan = plan_run(
+        config,
+        adapter.layers,
+        world_size,
+        lengths=[len(sample.rendered) for sample in looked_at],
+        num_crops=[sample.num_crops for sample in looked_at],
+        num_samples=len(sampler),
+    )
+    config, more = fit_schedule(config, plan.steps)
+    return config, plan, [*notes, *more]
 
 
 def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Document | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from phidata.errors import UsageError
 from phitrain.commands.options import check_places, flag, form, names_of, require
 from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import Config, Values, config_from, read_setting
-from phitrain.data import ensure_data
+from phitrain.data import data_folder, ensure_data
 from phitrain.models.adapter import check_model
 from phitrain.output import check_output
 from phitrain.recipes import read_recipe
@@ -134,6 +135,9 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
         overwrite=config.train.overwrite_output_dir or config.train.resume_from_checkpoint is not None,
     )
     check_model(config.model.name_or_path)
+    if dry_run:
+        click.echo(told_plan(config, form))
+        return
     with silent_after_first_failure():
         place = str(ensure_data(config.data))
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
@@ -147,6 +151,27 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
     if world.is_main:
         summary = {"output_dir": config.train.output_dir, **summary}
         click.echo(json.dumps(summary) if form == "json" else summary_line(summary))
+
+
+def told_plan(config: Config, form: str) -> str:
+    """The settled configuration and what the run will take; nothing is converted, no weights are read."""
+    place = data_folder(config.data)
+    if not place.is_dir():
+        raise UsageError(f"the plan needs the data, and there is no folder {place}; convert it, or give --data_dir")
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=str(place)))
+    check_places(config)
+    from phitrain.plan import plan_lines
+    from phitrain.trainer import plan_of
+
+    config, plan, notes = plan_of(config, int(os.environ.get("WORLD_SIZE", "1")))
+    if form == "json":
+        return json.dumps({"config": config.as_dict(), "plan": plan.as_dict(), "notes": notes})
+    settings = [
+        f"{section}.{name} = {json.dumps(value)}"
+        for section, values in config.as_dict().items()
+        for name, value in values.items()
+    ]
+    return "\n".join([*settings, "", *plan_lines(plan, config, int(os.environ.get("WORLD_SIZE", "1"))), *notes])
 
 
 def config_of(recipe: str, settings: Sequence[str], flags: dict[str, Any]) -> Config:
