@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,23 +16,15 @@ import phidata
 from phidata.errors import DataError, UsageError
 from phitrain.audit import GradientAudit
 from phitrain.batch import Samples, named_worker_death
-from phitrain.card import read_run, write_card
-from phitrain.checkpoint import (
-    LATEST,
-    Checkpoint,
-    Identity,
-    find_checkpoint,
-    refuse_changed,
-    restore,
-    score_checkpoint,
-)
+from phitrain.card import CARD, SUMMARY, read_run, write_card
+from phitrain.checkpoint import Checkpoint, Identity, restore, score_checkpoint
 from phitrain.config import Config
 from phitrain.engine import Engine, World, deepspeed_config, divided
 from phitrain.environment import ENVIRONMENT, environment
 from phitrain.evaluate import Asking, evaluate, score_lines
 from phitrain.export import save_lora, save_weights
 from phitrain.log import LOG, read_log
-from phitrain.loop import Course, Loop
+from phitrain.loop import Course, Loop, is_due
 from phitrain.models.adapter import Adapter, Loading, open_adapter
 from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
 from phitrain.page import write_report_page
@@ -42,12 +33,12 @@ from phitrain.plan import Plan, plan_run
 from phitrain.quantisation import quantisation_of
 from phitrain.report import Report, note, open_report
 from phitrain.resolve import Hardware, fit_schedule, resolve
+from phitrain.resume import find_start, finished_summary, rewind
 from phitrain.sampler import Choice, Sampler, Slot
 from phitrain.state import num_parameters, whole_weights
 from phitrain.strategy import lora_config, prepare
 from phitrain.trackers import choose_trackers
 
-SUMMARY = "train_summary.json"
 PLANNED_ROWS = 64  # so many are looked at for a plan
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -88,17 +79,18 @@ def train(config: Config, world: World) -> Document:
     if checkpoint is not None:
         restore(checkpoint, engine, world)
     start = 0 if checkpoint is None else checkpoint.step
+    is_unmeasured = run.config.eval.before if checkpoint is None else checkpoint.facts["score"] is None
     with maybe_report(run, start) as report, named_worker_death(run.config.data.num_workers):
-        if start == 0 and run.config.eval.before:
-            measure(run, engine, report, 0)
+        if is_unmeasured and (start == 0 or is_due(run.config.eval.every, start)):
+            measure(run, engine, report, start)
         loop = Loop(run.course, engine, audit, world, report, start)
         last = loop.run(lambda step: measure(run, engine, report, step))
         if last == run.course.total:
+            save_result(run, engine)  # first, so that who interrupts the evaluation has the model
             measure(run, engine, report, last)
     if last < run.course.total:
         world.on_main(lambda: write_report_page(run.output))
         return {"stopped_at": last, "steps": run.course.total}
-    save_result(run, engine)
     return world.on_main(lambda: finish(run, engine))
 
 
@@ -154,20 +146,19 @@ def plan_of(config: Config, world_size: int) -> tuple[Config, Plan, list[str]]:
 
 def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Document | None]:
     """Make the folder of the run, or find in it what to go on from: a checkpoint, or the summary of a finished run."""
-    train = run.config.train
-    was_begun = (run.output / RUN_CONFIG).is_file()
+    train, goes_on = run.config.train, run.config.train.resume_from_checkpoint is not None
     checkpoint = None
-    if train.resume_from_checkpoint is not None:
-        if train.resume_from_checkpoint == LATEST and (run.output / SUMMARY).is_file():
+    if goes_on:
+        if (summary := finished_summary(run.output, run.config)) is not None:
             note(f"{run.output} holds a finished run: nothing is left to do")
-            return None, json.loads((run.output / SUMMARY).read_text("utf-8"))
-        checkpoint, passed_over = find_checkpoint(run.output, train.resume_from_checkpoint)
-        if checkpoint is not None and not train.allow_changed:
-            refuse_changed(checkpoint, run.course.identity)
-        where = "no checkpoint is there: starting" if checkpoint is None else f"going on from {checkpoint.folder}"
-        notes = [*notes, *passed_over, where]
-    if checkpoint is None or not was_begun:
-        goes_on = train.resume_from_checkpoint is not None
+            if not (run.output / CARD).is_file():
+                write_pages(run.output)
+            return None, summary
+        checkpoint, told = find_start(run.output, run.course.identity, run.course.total)
+        notes = [*notes, *told]
+    if checkpoint is not None and (run.output / RUN_CONFIG).is_file():
+        notes = [*notes, *rewind(run.output, checkpoint.step)]
+    else:
         open_output(run.output, overwrite=train.overwrite_output_dir or goes_on)
     write_json(run.output / RUN_CONFIG, run.config.as_dict())
     write_json(run.output / ENVIRONMENT, environment(Hardware.here().name, run.world.size))
@@ -227,10 +218,11 @@ def finish(run: Run, engine: Engine) -> Document:
     steps = read_log(run.output / LOG)
     trained, whole = num_parameters(engine)
     seconds = sum(step["seconds"] for step in steps)
+    losses = [step["loss"] for step in steps if step["loss"] is not None]  # null where one was not finite
     summary: Document = {
         "steps": steps[-1]["step"],
-        "first_loss": steps[0]["loss"],
-        "last_loss": steps[-1]["loss"],
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
         "tokens_per_s": sum(step["tokens_per_s"] * step["seconds"] for step in steps) / seconds,
         "images_per_s": sum(step["images_per_s"] * step["seconds"] for step in steps) / seconds,
         "samples_per_s": sum(step["samples_per_s"] * step["seconds"] for step in steps) / seconds,
@@ -242,11 +234,16 @@ def finish(run: Run, engine: Engine) -> Document:
         "parameters": whole,
     }
     write_json(run.output / SUMMARY, summary)
-    files = read_run(run.output)
-    assert files is not None
-    write_card(run.output, files.config, files.summary, files.evaluations)
-    write_report_page(run.output)
+    write_pages(run.output)
     return summary
+
+
+def write_pages(output: Path) -> None:
+    """The page of a finished run, and its model card."""
+    files = read_run(output)
+    assert files is not None
+    write_report_page(output)
+    write_card(output, files.config, files.summary, files.evaluations)
 
 
 def evaluate_model(config: Config, world: World) -> Document:
