@@ -11,7 +11,7 @@ OLDEST := transformers==5.17.0 huggingface_hub==1.33.0 httpx==0.28.1 httpcore==1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint test-oldest bench clean
+.PHONY: setup demo test lint test-oldest bench matrix clean
 
 setup: .venv/.ready
 
@@ -43,6 +43,10 @@ test-oldest: .venv/.oldest
 
 bench: setup
 	for name in import_time validate convert cauldron load train gpu; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# Every combination that runs on a CPU; goes on where it was stopped. MATRIX_FLAGS='--minutes 60' stops earlier.
+matrix: setup
+	$(BIN)/python -m tests.matrix $(MATRIX_FLAGS)
 
 clean:
 	rm -rf .venv out build dist *.egg-info

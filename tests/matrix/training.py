@@ -63,9 +63,14 @@ class Place:
 
     def course(self, config: Config, kind: str) -> Course:
         samples = self.samples(kind)
-        identity = Identity(config=config, data="", model="")
-        options = {"adapter": self.adapter, "samples": samples, "sampler": samples.sampler, "peak_flops": None}
-        return Course(config=config, identity=identity, **options)
+        return Course(
+            config=config,
+            adapter=self.adapter,
+            samples=samples,
+            sampler=samples.sampler,
+            identity=Identity(config=config, data="", model=""),
+            peak_flops=None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +107,13 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     config, _ = resolved(cell, CPU, more or {})
     run = train(place, config, cell.data)
     plain = place.reference(cell.data, cell.strategy)
-    state = read_state(run.engine)
-    master = {key.removeprefix("master/"): value.clone() for key, value in state if key.startswith("master/")}
+    state = {key: value.clone() for key, value in read_state(run.engine)}
+    master = {key.removeprefix("master/"): value for key, value in state.items() if key.startswith("master/")}
     breaches = _breaches(place, run, master, plain, DTYPES[config.model.precision])
+    reached = {"llm"} if cell.data == "text only" else {"llm", "projector", "vision"}
+    must_have = [name for name in master if place.adapter.part_of(name) in reached]
+    must_have = [name for name in must_have if not place.adapter.may_have_zero_gradient(name)]
+    breaches["had no gradient"] = [name for name in must_have if not state[f"exp_avg/{name}"].any()]
     run.engine.deepspeed.destroy()
     gc.collect()
     losses, norms = [step.loss for step in run.steps], [step.grad_norm for step in run.steps]
