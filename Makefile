@@ -11,7 +11,7 @@ OLDEST := transformers==5.17.0 huggingface_hub==1.33.0 httpx==0.28.1 httpcore==1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint test-oldest bench matrix clean
+.PHONY: setup demo test lint test-processes test-oldest bench matrix clean
 
 setup: .venv/.ready
 
@@ -31,7 +31,11 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not processes"
+
+# Two nodes, the pairwise cells of the matrix, kill and resume: runs of several processes, one test at a time.
+test-processes: setup
+	$(BIN)/python -m pytest -m processes
 
 test-oldest: .venv/.oldest
 	PYTHONPATH=.venv/oldest PHITRAIN_GOLDEN=tests/golden $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/phi3v
