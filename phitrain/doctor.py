@@ -145,12 +145,9 @@ def _train_linear(precision: str, device: Any) -> str:
 
 
 def _train_four_bit(device: Any) -> str:
-    import logging
-
     import bitsandbytes
     import torch
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of optional kernels
     linear: Any = bitsandbytes.nn.Linear4bit  # type: ignore[attr-defined]  # untyped
     layer = linear(64, 64, quant_type="nf4", compute_dtype=torch.float32).to(device)
     inputs = torch.ones(2, 64, device=device, requires_grad=True)

@@ -115,6 +115,7 @@ def import_deepspeed() -> Any:
     # DeepSpeed calls collectives that newer torch releases have renamed; the reader of a run can not change that.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could have besides
     logger = logging.getLogger("DeepSpeed")
     logger.setLevel(logging.WARNING)
     for handler in logger.handlers:
@@ -167,6 +168,8 @@ class Engine:
         self.deepspeed, self.optimizer, _, _ = import_deepspeed().initialize(
             model=module, optimizer=optimizer, config=deepspeed_config(config, world)
         )
+        if self.stage == 3:
+            lend_weights_to_dora(module)
 
     @property
     def module(self) -> nn.Module:
@@ -262,6 +265,14 @@ def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
         "fp16": {"enabled": config.model.precision == "fp16", "initial_scale_power": 12, "hysteresis": 1},
         "steps_per_print": 1 << 62,
     }
+
+
+def lend_weights_to_dora(module: nn.Module) -> None:
+    """Stage 3: bring a layer's own weight together for its DoRA part too, which takes lengths of it."""
+    for layer in module.modules():
+        for part in getattr(layer, "lora_magnitude_vector", {}).values():
+            weight = layer.get_base_layer().weight  # type: ignore[operator]  # peft's
+            import_deepspeed().zero.register_external_parameter(part, weight)
 
 
 def optimizer_groups(module: nn.Module, optimizer: OptimizerPart, part_of: Callable[[str], str]) -> list[Group]:

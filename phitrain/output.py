@@ -13,6 +13,7 @@ from typing import Any
 from phidata.errors import DataError, UsageError
 
 RUN_CONFIG = "train_config.json"
+QUANTISATION = "base_quantisation.json"  # beside adapters that were trained on a base in four bits
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:

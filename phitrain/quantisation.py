@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from phidata.errors import DataError
-from phitrain.output import write_json
+from phitrain.output import QUANTISATION, write_json
 
 if TYPE_CHECKING:
     from phitrain.models.adapter import Adapter
 
-RECORD = "base_quantisation.json"
 BLOCK = 64  # values that share a scale, as bitsandbytes has it
 PEFT = ("base_model.model.", ".base_layer")
 
@@ -33,7 +32,7 @@ class Quantisation:
 
     def save(self, folder: Path) -> None:
         kind = {"quant_type": "nf4", "double_quant": True, "block_size": BLOCK}
-        write_json(folder / RECORD, {**kind, **asdict(self)})
+        write_json(folder / QUANTISATION, {**kind, **asdict(self)})
 
     def restored(self, name: str, weight: Tensor) -> Tensor:
         """What the run saw of a tensor of the base model: weights of quantised layers with the error of four bits."""
@@ -61,7 +60,7 @@ def quantisation_by_rule(adapter: Adapter, dtype: torch.dtype) -> Quantisation:
 
 def read_quantisation(folder: Path) -> Quantisation | None:
     """The record in an adapter folder; None where there is none. Raises DataError for one that says something else."""
-    path = folder / RECORD
+    path = folder / QUANTISATION
     if not path.is_file():
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -27,7 +28,10 @@ def with_lora(module: nn.Module, strategy: StrategyPart, adapter: Adapter) -> nn
     """The module inside a peft model. Adapters take the type of the weights; the optimizer keeps fp32 ones."""
     from peft import get_peft_model
 
-    peft_model: nn.Module = get_peft_model(module, lora_config(strategy, adapter), autocast_adapter_dtype=False)
+    with warnings.catch_warnings():
+        # peft asks transformers for the former name of a method; the reader of a run can not change that.
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        peft_model: nn.Module = get_peft_model(module, lora_config(strategy, adapter), autocast_adapter_dtype=False)
     return peft_model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from phitrain.checkpoint import Checkpoint, Identity, restore, score_checkpoint
 from phitrain.config import Config
 from phitrain.engine import Engine, World, deepspeed_config, divided
 from phitrain.environment import ENVIRONMENT, environment
-from phitrain.evaluate import Asking, evaluate, score_lines
+from phitrain.evaluate import Asking, compare, comparison_lines, evaluate, score_lines
 from phitrain.export import save_lora, save_weights
 from phitrain.log import LOG, read_log
 from phitrain.loop import Course, Loop, is_due
@@ -193,6 +194,10 @@ def measure(run: Run, engine: Engine, report: Report | None, step: int) -> None:
         report.evaluation(document, step)
         for line in score_lines(document):
             note(f"{'at step ' + str(step) if when.startswith('step') else when + ' training'}: {line}")
+        if step == course.total and (run.output / "eval_before.json").is_file():
+            before = json.loads((run.output / "eval_before.json").read_text("utf-8"))
+            for line in comparison_lines(compare(before, document)):
+                note(line)
     first = next(iter(document["splits"].values()))["scores"][run.config.eval.metrics[0]]["mean"]
     run.world.on_main(lambda: write_json(run.output / f"eval_{when}.json", document))
     run.world.on_main(lambda: score_checkpoint(run.output, step, first))
@@ -283,6 +288,8 @@ def evaluate_splits(
 
 def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
     four_bit = config.strategy.kind == "qlora"
+    # What starts from whole weights: layers in 4 bits, and the lengths that DoRA learns.
+    is_divided = config.train.zero == 3 and not four_bit and not config.strategy.dora
     return adapter.load(
         Loading(
             dtype=DTYPES[config.model.precision],
@@ -290,7 +297,7 @@ def load_model(config: Config, adapter: Adapter, world: World) -> nn.Module:
             device=world.device,
             checkpointing=config.model.gradient_checkpointing,
             four_bit=four_bit,
-            partition=deepspeed_config(config, world) if config.train.zero == 3 and not four_bit else None,
+            partition=deepspeed_config(config, world) if is_divided else None,
         )
     )
 

@@ -12,6 +12,7 @@ from phidata.errors import UsageError
 from phitrain.commands.options import check_places, flag, form, names_of
 from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import HISTORIES, Values, config_from
+from phitrain.output import QUANTISATION
 
 
 @click.command("eval")
@@ -25,7 +26,7 @@ from phitrain.config import HISTORIES, Values, config_from
 @flag("--num_crops", type=int, help="the most local crops of an image [default: the model folder's]")
 @click.option("--precision", default="auto", show_default=True)
 @click.option("--attention", default="auto", show_default=True)
-@click.option("--four_bit", is_flag=True, help="hold the model's linear layers as NF4")
+@click.option("--four_bit/--no_four_bit", default=None, help="linear layers as NF4 [default: as adapters were trained]")
 @click.option("--zero", type=click.Choice(["0", "3"]), default="0", show_default=True, help="3 divides the model")
 @click.option("--num_workers", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
@@ -38,6 +39,8 @@ def evaluate(model: str, samples: int, output: Path | None, form: str, **options
 
     MODEL is a model folder, a hub id, or a folder of adapters that names its base model.
     """
+    if options["four_bit"] is None:
+        options["four_bit"] = (Path(model) / QUANTISATION).is_file()
     config = config_from(_given(model, options))
     check_places(config)
     if output is not None and not output.parent.is_dir():
