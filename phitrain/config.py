@@ -296,6 +296,8 @@ def _check_combinations(config: Config) -> None:
         raise UsageError(f"--offload parameters needs --zero 3, found --zero {train.zero}; use --zero 3")
     if train.offload == "optimizer" and train.zero == 0:
         raise UsageError("--offload optimizer needs --zero 1, 2 or 3, found --zero 0; use --zero 1")
+    if strategy.kind == "qlora" and strategy.dora and train.zero == 3:
+        raise UsageError("strategy.dora with strategy.kind qlora needs --zero 0, 1 or 2, found --zero 3; use --zero 2")
     if strategy.kind not in ("lora", "qlora"):
         for name in ("freeze_vision", "dora", "rslora"):
             if getattr(strategy, name):
