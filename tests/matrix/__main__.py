@@ -27,7 +27,7 @@ from .data import write_rows
 from .page import write_page
 from .pairwise import pairwise
 
-CHUNK = 400  # cells that a process runs before it is replaced
+CHUNK = 160  # cells that a process runs before it is replaced
 Started = tuple["subprocess.Popen[bytes]", list[Cell], Path]
 
 

@@ -1,6 +1,7 @@
 """The plain loop: one process, fp32, eager attention, torch's AdamW, the published schedule, and nothing of DeepSpeed.
 
-It builds model, adapters and 4-bit layers by the libraries themselves, and takes the rows of a step as one batch.
+It builds model, adapters and 4-bit layers by the libraries themselves, and takes the rows of a step as one batch. What
+is packed in 4 bits are the weights in the precision of the run that it is compared with; it computes in fp32 on them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Reference:
     after: dict[str, Tensor]
 
 
-def reference(model: Path, samples: Kept, strategy: str) -> Reference:
-    module = trained_as(build(model, four_bit=strategy == "qlora"), strategy)
+def reference(model: Path, samples: Kept, strategy: str, packed: torch.dtype) -> Reference:
+    """`packed`: the type of the weights that are quantised, for qlora alone."""
+    module = trained_as(build(model, packed if strategy == "qlora" else None), strategy)
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     before = {name: parameter.detach().clone() for name, parameter in trained.items()}
     optimizer = torch.optim.AdamW(groups_of(trained), betas=(0.9, 0.95), eps=1e-7)
@@ -60,16 +62,20 @@ def reference(model: Path, samples: Kept, strategy: str) -> Reference:
     return Reference(losses=losses, grad_norms=norms, before=before, after=after)
 
 
-def build(model: Path, *, four_bit: bool) -> nn.Module:
+def build(model: Path, packed: torch.dtype | None) -> nn.Module:
+    from bitsandbytes.nn.modules import Params4bit
     from transformers import BitsAndBytesConfig
 
     from phitrain.models.phi3v import Phi3VForCausalLM
 
-    options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager"}
-    if four_bit:
+    options: dict[str, Any] = {"dtype": packed or torch.float32, "attn_implementation": "eager"}
+    if packed is not None:
         nf4 = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": torch.float32}
         options["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, **nf4)
     module: nn.Module = Phi3VForCausalLM.from_pretrained(model, **options)
+    for parameter in module.parameters():
+        if not isinstance(parameter, Params4bit):
+            parameter.data = parameter.data.float()
     return module
 
 

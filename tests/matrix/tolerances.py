@@ -17,8 +17,8 @@ class Tolerance(NamedTuple):
 
 TOLERANCES = {
     "fp32": Tolerance(5e-6, 2e-4, 2e-5),
-    "fp16": Tolerance(4e-3, 8e-2, 2e-1),
-    "bf16": Tolerance(4e-3, 4e-2, 4e-1),
+    "fp16": Tolerance(4e-4, 4e-3, 4e-2),
+    "bf16": Tolerance(3e-3, 3e-2, 1e-1),
 }
 
 

@@ -59,7 +59,7 @@ class Place:
         self.model, self.world = model, world
         self.adapter: Adapter = open_adapter(str(model))
         self.samples = cache(lambda kind: Kept(data, kind, self.adapter.preprocessor))
-        self.reference = cache(lambda kind, strategy: reference(model, self.samples(kind), strategy))
+        self.reference = cache(lambda kind, *how: reference(model, self.samples(kind), *how))
 
     def course(self, config: Config, kind: str) -> Course:
         samples = self.samples(kind)
@@ -106,10 +106,11 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     """Run a cell and compare it with the plain loop; every rank calls it, only the first has the steps to compare."""
     config, _ = resolved(cell, CPU, more or {})
     run = train(place, config, cell.data)
-    plain = place.reference(cell.data, cell.strategy)
+    dtype = DTYPES[config.model.precision]
+    plain = place.reference(cell.data, cell.strategy, dtype if cell.strategy == "qlora" else torch.float32)
     state = {key: value.clone() for key, value in read_state(run.engine)}
     master = {key.removeprefix("master/"): value for key, value in state.items() if key.startswith("master/")}
-    breaches = _breaches(place, run, master, plain, DTYPES[config.model.precision])
+    breaches = _breaches(place, run, master, plain, dtype)
     reached = {"llm"} if cell.data == "text only" else {"llm", "projector", "vision"}
     must_have = [name for name in master if place.adapter.part_of(name) in reached]
     must_have = [name for name in must_have if not place.adapter.may_have_zero_gradient(name)]
