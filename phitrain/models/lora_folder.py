@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,13 +58,16 @@ def with_adapters(module: nn.Module, folder: Path, device: torch.device) -> nn.M
         with safe_open(folder / WEIGHTS, "pt") as file:
             # peft itself also writes the weight of an lm_head that is a target.
             found = {name for name in file.keys() if ".base_layer." not in name}  # noqa: SIM118 - not a dict
-        model: nn.Module = PeftModel.from_pretrained(
-            module, str(folder), autocast_adapter_dtype=False, torch_device=str(device)
-        )
+        with warnings.catch_warnings():
+            # peft asks transformers for a name that it has renamed; the reader of a run can not change that.
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            model: nn.Module = PeftModel.from_pretrained(
+                module, str(folder), autocast_adapter_dtype=False, torch_device=str(device)
+            )
     except (SafetensorError, OSError) as error:
         raise DataError(f"{folder / WEIGHTS} can not be read ({error}); copy it there again") from error
     except (RuntimeError, ValueError) as error:  # what peft and torch say to layers that are not there or misshapen
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:300].rstrip(".")
         raise UsageError(f"the adapters in {folder} do not fit their model: {said}; {_remedy(folder)}") from error
     wrong = sorted(found ^ set(get_peft_model_state_dict(model, save_embedding_layers=False)))
     if wrong:

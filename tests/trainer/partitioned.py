@@ -1,7 +1,7 @@
 """Models loaded in shares of two ranks, beside the same ones loaded whole; a program of its own, which prints JSON.
 
-torchrun --nproc_per_node=2 partitioned.py MODEL DAMAGED → what rank 0 found, as `found` says, and what each rank was
-told about the damaged folder.
+torchrun --nproc_per_node=2 partitioned.py MODEL ADAPTERS DAMAGED → what `found_of` says of each type, the furthest
+logits with adapters, and what each rank was told about the damaged folder.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from phitrain.shards import Stored
 IDS = torch.tensor([[1, 32010, 450, 3007, 32007, 32001]])
 
 
-def main(model: str, damaged: str) -> None:
+def main(model: str, adapters: str, damaged: str) -> None:
     world = open_world()
     found = {
-        "float32": found_of(model, world, torch.float32, four_bit=False),
         "bfloat16": found_of(model, world, torch.bfloat16, four_bit=False),
         "4 bits": found_of(model, world, torch.bfloat16, four_bit=True),
+        "adapters": adapted_logits(adapters),
         "told": world.gather(told(damaged)),
     }
     if world.is_main:
@@ -85,6 +85,12 @@ def furthest_logits(whole: nn.Module, shares: nn.Module, config: dict[str, Any])
     return float((one - other).abs().max())
 
 
+def adapted_logits(folder: str) -> float:
+    whole = open_adapter(folder).load(loading(torch.float32, four_bit=False))
+    shares = open_adapter(folder).load(loading(torch.float32, four_bit=False, partition=config(torch.float32)))
+    return furthest_logits(whole, shares, config(torch.float32))
+
+
 def told(folder: str) -> str:
     try:
         open_adapter(folder).load(loading(torch.float32, four_bit=False, partition=config(torch.float32)))
@@ -97,17 +103,17 @@ class CountingReads:
     """Counts the tensors that this process reads, until it is stopped."""
 
     def __init__(self) -> None:
-        self.count, self.read = 0, Stored.read
-        read = self.read
+        self.count, self.read_into = 0, Stored.read_into
+        read_into = self.read_into
 
-        def counted(stored: Stored, name: str) -> torch.Tensor:
+        def counted(stored: Stored, name: str, target: torch.Tensor) -> None:
             self.count += 1
-            return read(stored, name)
+            read_into(stored, name, target)
 
-        Stored.read = counted  # type: ignore[method-assign]
+        Stored.read_into = counted  # type: ignore[method-assign]
 
     def stop(self) -> int:
-        Stored.read = self.read  # type: ignore[method-assign]
+        Stored.read_into = self.read_into  # type: ignore[method-assign]
         return self.count
 
 
