@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,11 @@ from transformers import GenerationConfig
 
 from phitrain.models.filling import Spread, fill, on_first_rank, quantise
 from phitrain.models.hub import lasting_name, model_folder
-from phitrain.models.phi3v.checking import refuse_misfit, stop_at_turn_end
+from phitrain.models.phi3v.checking import stop_at_turn_end
 from phitrain.models.phi3v.configuration import Phi3VConfig
 from phitrain.models.phi3v.modeling import Phi3VForCausalLM
-from phitrain.shards import Stored, weight_files
+from phitrain.models.phi3v.stored import open_stored
+from phitrain.shards import Stored
 
 if TYPE_CHECKING:
     from phitrain.models.adapter import Loading
@@ -31,9 +31,9 @@ def load_model(name_or_path: str, loading: Loading) -> Phi3VForCausalLM:
     model = build_empty(folder, loading)
     model.config.name_or_path = model.name_or_path = lasting_name(name_or_path)[0]
     if loading.partition is None or loading.four_bit:
-        stored: Stored | None = _fitting(model, name_or_path)
+        stored: Stored | None = open_stored(name_or_path, model)
     else:
-        stored = on_first_rank(lambda: _fitting(model, name_or_path))
+        stored = on_first_rank(lambda: open_stored(name_or_path, model))
     spread = None if loading.partition is None else Spread(loading.partition, loading.dtype)
     fill(model, stored, loading.dtype, loading.device, spread)
     model.fill_buffers(loading.device)
@@ -56,18 +56,3 @@ def build_empty(folder: Path, loading: Loading) -> Phi3VForCausalLM:
     if loading.four_bit:
         quantise(model, loading.dtype)
     return model
-
-
-def _fitting(model: Phi3VForCausalLM, name_or_path: str) -> Stored:
-    """The weights, which are those of the model: no more, no less, in its shapes."""
-    stored = Stored(weight_files(model_folder(name_or_path, weights=True)))
-    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    found = {name: entry.shape for name, entry in stored.entries.items()}
-    spare = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
-    refuse_misfit(
-        name_or_path,
-        wanted.keys() - found.keys(),
-        (name for name in found.keys() - wanted.keys() if not spare.search(name)),
-        (name for name in wanted.keys() & found.keys() if wanted[name] != found[name]),
-    )
-    return stored
