@@ -71,9 +71,9 @@ def how_it_is_compared() -> Iterator[str]:
         "A model of the published shape with 2 decoder layers of 32 and 3 CLIP layers of 16 trains "
         f"{STEPS} steps with a learning rate of {LEARNING_RATE:g} (0 in the first step, as published). Beside it "
         "stands a plain loop: one process, fp32, eager attention, no checkpointing, no DeepSpeed, torch's AdamW, the "
-        "libraries' own model, adapters and 4-bit layers (packed from weights in the cell's precision). Compared are each step's loss and gradient norm, relative to "
-        "the plain loop's, and after the last step all trained (master) weights: the length of the difference, "
-        "relative to the length of the way that training took them."
+        "libraries' own model, adapters and 4-bit layers (packed from weights in the cell's precision). Compared are "
+        "each step's loss and gradient norm, relative to the plain loop's, and after the last step all trained "
+        "(master) weights: the length of the difference, relative to the length of the way that training took them."
     )
     yield ""
     rows = ((name, *(f"{limit:.0e}" for limit in limits)) for name, limits in TOLERANCES.items())

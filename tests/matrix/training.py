@@ -17,10 +17,11 @@ from phitrain.engine import Engine, World
 from phitrain.loop import Course, Loop
 from phitrain.models.adapter import Adapter, open_adapter
 from phitrain.report import Step
+from phitrain.resolve import Hardware
 from phitrain.state import read_state, trainable, whole_weights
 from phitrain.trainer import DTYPES, Run, start_engine
 
-from .cells import CPU, Cell, resolved
+from .cells import Cell, resolved
 from .data import Kept
 from .reference import SEED, Reference, reference
 
@@ -104,17 +105,16 @@ def frozen_weights(engine: Engine) -> dict[str, Tensor]:
 
 def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     """Run a cell and compare it with the plain loop; every rank calls it, only the first has the steps to compare."""
-    config, _ = resolved(cell, CPU, more or {})
+    config, _ = resolved(cell, Hardware.here(), more or {})
     run = train(place, config, cell.data)
     dtype = DTYPES[config.model.precision]
     plain = place.reference(cell.data, cell.strategy, dtype if cell.strategy == "qlora" else torch.float32)
-    state = {key: value.clone() for key, value in read_state(run.engine)}
+    state = {key: value.cpu().clone() for key, value in read_state(run.engine)}
     master = {key.removeprefix("master/"): value for key, value in state.items() if key.startswith("master/")}
-    breaches = _breaches(place, run, master, plain, dtype)
-    reached = {"llm"} if cell.data == "text only" else {"llm", "projector", "vision"}
-    must_have = [name for name in master if place.adapter.part_of(name) in reached]
-    must_have = [name for name in must_have if not place.adapter.may_have_zero_gradient(name)]
-    breaches["had no gradient"] = [name for name in must_have if not state[f"exp_avg/{name}"].any()]
+    breaches = _breaches(run, master, plain, dtype)
+    reached = [name for name in master if cell.data != "text only" or place.adapter.part_of(name) == "llm"]
+    reached = [name for name in reached if not place.adapter.may_have_zero_gradient(name)]
+    breaches["had no gradient"] = [name for name in reached if not state[f"exp_avg/{name}"].any()]
     run.engine.deepspeed.destroy()
     gc.collect()
     losses, norms = [step.loss for step in run.steps], [step.grad_norm for step in run.steps]
@@ -137,22 +137,18 @@ def _length(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return math.hypot(*(float((one[name] - other[name]).norm()) for name in one.keys() & other.keys()))
 
 
-def _breaches(
-    place: Place, run: Trained, master: dict[str, Tensor], plain: Reference, dtype: torch.dtype
-) -> dict[str, list[str]]:
-    weights = {name: tensor.clone() for name, tensor in whole_weights(run.engine, trained_only=True)}
-    must_move = [name for name in plain.after if not torch.equal(plain.before[name], plain.after[name])]
-    must_move = [name for name in must_move if not place.adapter.may_have_zero_gradient(name)]
+def _breaches(run: Trained, master: dict[str, Tensor], plain: Reference, dtype: torch.dtype) -> dict[str, list[str]]:
+    weights = {name: tensor.cpu().clone() for name, tensor in whole_weights(run.engine, trained_only=True)}
     frozen = frozen_weights(run.engine)
     found = {
         "trained by one and not by the other": sorted(master.keys() ^ plain.after.keys()),
         "frozen and changed": [name for name in frozen if not torch.equal(frozen[name], run.frozen[name])],
-        "not moved": [name for name in must_move if torch.equal(master[name], plain.before[name].to(dtype).float())],
         "not the rounded master weights": [
             name for name in master if not torch.equal(weights[name], master[name].to(dtype))
         ],
     }
     if dtype != torch.float32:
         # An update below half a unit in the last place has to last: it is in the master weights alone.
-        found["master weights are no finer"] = [name for name in must_move if torch.equal(master[name], weights[name])]
+        moved = [name for name in plain.after if not torch.equal(plain.before[name], plain.after[name])]
+        found["master weights are no finer"] = [name for name in moved if torch.equal(master[name], weights[name])]
     return found
