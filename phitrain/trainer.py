@@ -30,7 +30,7 @@ from phitrain.models.adapter import Adapter, Loading, open_adapter
 from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
 from phitrain.page import write_report_page
 from phitrain.peaks import peak_flops
-from phitrain.plan import Plan, plan_run
+from phitrain.plan import Machine, Plan, plan_run
 from phitrain.quantisation import quantisation_of
 from phitrain.report import Report, note, open_report
 from phitrain.resolve import Hardware, fit_schedule, resolve
@@ -140,6 +140,8 @@ def plan_of(config: Config, world_size: int) -> tuple[Config, Plan, list[str]]:
         lengths=[len(sample.rendered) for sample in looked_at],
         num_crops=[sample.num_crops for sample in looked_at],
         num_samples=len(sampler),
+        num_supervised=[sample.rendered.num_supervised for sample in looked_at],
+        machine=Machine.here(Hardware.here(), config.model.precision),
     )
     config, more = fit_schedule(config, plan.steps)
     return config, plan, [*notes, *more]

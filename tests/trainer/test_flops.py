@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from phitrain.config import StrategyPart
 from phitrain.create import model_config
 from phitrain.flops import StepFlops, Work, step_flops, utilisation
-from phitrain.models.adapter import LoraTargets, Phi3VAdapter
+from phitrain.models.adapter import Loading, LoraTargets, Phi3VAdapter, open_adapter
 from phitrain.models.phi3v import Phi3VConfig, Phi3VForCausalLM
 from phitrain.models.phi3v.layers import layers_of
 from phitrain.peaks import peak_flops
@@ -123,6 +125,10 @@ def backward_flops(_g: Any, query: Any, key: Any, _v: Any, _o: Any, _l: Any, _p:
     return attention_flops(query, key, products=5, causal=causal)
 
 
+def packed_flops(inputs: Any, _packed: Any, shape: Any, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(inputs) * int(shape[0])
+
+
 # torch's counter does not know its own kernel for CPUs.
 CPU_ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: forward_flops,
@@ -146,6 +152,21 @@ def test_torch_runs_as_many_operations_as_are_counted(strategy: str, checkpointi
         for rows in kinds:
             counted = step_flops(layers, part, rows.work, checkpointing=checkpointing, attention=attention)
             assert counted.hardware == ran(model, rows), (attention, rows)
+
+
+@pytest.mark.parametrize("checkpointing", ["off", "on"])
+def test_packed_weights_take_the_operations_of_whole_ones(model_folder: Path, checkpointing: str) -> None:
+    import bitsandbytes  # noqa: F401 - registers its operations
+
+    adapter, part = open_adapter(str(model_folder)), StrategyPart(kind="qlora", lora_rank=3)
+    device = torch.device("cpu")
+    loading = Loading(dtype=torch.float32, attention="eager", device=device, four_bit=True, checkpointing=checkpointing)
+    model = prepare(adapter.load(loading), part, adapter).train()
+    mapping = {torch.ops.bitsandbytes.gemm_4bit: packed_flops}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        adapter.loss_sum(model, *Rows(padding=7).inputs()).backward()
+    counted = step_flops(adapter.layers, part, Rows(padding=7).work, checkpointing=checkpointing, attention="eager")
+    assert counted.hardware == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "projector"])

@@ -76,6 +76,11 @@ class Layers:
     num_idle_values: int
 
     @property
+    def num_idle_blocks(self) -> int:
+        """Blocks of the vision tower whose output nothing reads."""
+        return self.num_idle_values // self.vision_block.num_values
+
+    @property
     def num_llm_values(self) -> int:
         """Embedding, blocks, last norm and head."""
         embedding = self.vocab_size * self.hidden_size
