@@ -115,8 +115,7 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     reached = [name for name in master if cell.data != "text only" or place.adapter.part_of(name) == "llm"]
     reached = [name for name in reached if not place.adapter.may_have_zero_gradient(name)]
     breaches["had no gradient"] = [name for name in reached if not state[f"exp_avg/{name}"].any()]
-    run.engine.deepspeed.destroy()
-    gc.collect()
+    free(run.engine)
     losses, norms = [step.loss for step in run.steps], [step.grad_norm for step in run.steps]
     return Outcome(
         losses=losses,
@@ -127,6 +126,18 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
         weights=_length(master, plain.after) / _length(plain.before, plain.after),
         breaches={what: names for what, names in breaches.items() if names},
     )
+
+
+def free(engine: Engine) -> None:
+    """Give back the memory of a run. DeepSpeed keeps engines of stage 3 for good; their tensors need not stay."""
+    optimizer = engine.optimizer
+    engine.deepspeed.destroy()
+    if engine.stage == 3:
+        optimizer.optimizer.state.clear()
+        shares = [parameter.ds_tensor for parameter in engine.module.parameters()]  # type: ignore[attr-defined]
+        for tensor in (*optimizer.fp32_partitioned_groups_flat, *optimizer.fp16_partitioned_groups_flat, *shares):
+            tensor.data = torch.empty(0)
+    gc.collect()
 
 
 def _furthest(found: list[float], expected: list[float]) -> float:

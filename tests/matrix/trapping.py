@@ -23,7 +23,7 @@ from phitrain.export import save_weights
 from phitrain.state import read_state, whole_weights
 
 from .cells import CPU, Cell, resolved
-from .training import Place, Trained, train
+from .training import Place, Trained, free, train
 
 CUT = "layers.0.self_attn.o_proj"
 
@@ -52,7 +52,7 @@ def run(place: Place, cell: dict[str, Any], more: Values | None = None) -> Train
 
 def end(run: Trained) -> list[float]:
     """The losses of a run that is not needed any more."""
-    run.engine.deepspeed.destroy()
+    free(run.engine)
     return [step.loss for step in run.steps]
 
 
