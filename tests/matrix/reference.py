@@ -37,8 +37,9 @@ class Reference:
     after: dict[str, Tensor]
 
 
-def reference(model: Path, samples: Kept, strategy: str, packed: torch.dtype) -> Reference:
-    """`packed`: the type of the weights that are quantised, for qlora alone."""
+def reference(model: Path, samples: Kept, strategy: str, packed: torch.dtype, skipped: tuple[int, ...]) -> Reference:
+    """`packed`: the type of the weights that are quantised, for qlora alone. `skipped`: steps without an update,
+    counted from 1, as a loss scale that is too high makes them."""
     module = trained_as(build(model, packed if strategy == "qlora" else None), strategy)
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     before = {name: parameter.detach().clone() for name, parameter in trained.items()}
@@ -55,7 +56,8 @@ def reference(model: Path, samples: Kept, strategy: str, packed: torch.dtype) ->
         for parameter in trained.values():  # without images the vision part decays all the same
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         norms.append(float(nn.utils.clip_grad_norm_(trained.values(), 1.0)))
-        optimizer.step()
+        if step + 1 not in skipped:
+            optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
     after = {name: parameter.detach() for name, parameter in trained.items()}

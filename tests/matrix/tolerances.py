@@ -17,7 +17,7 @@ class Tolerance(NamedTuple):
 
 TOLERANCES = {
     "fp32": Tolerance(5e-6, 2e-4, 2e-5),
-    "fp16": Tolerance(4e-4, 4e-3, 4e-2),
+    "fp16": Tolerance(1.5e-3, 2.5e-2, 5e-2),
     "bf16": Tolerance(3e-3, 3e-2, 1e-1),
 }
 
@@ -27,4 +27,7 @@ def complaints(result: dict[str, Any]) -> list[str]:
     limits = TOLERANCES[result["cell"]["precision"]]._asdict()
     far = [f"{what} is {result[what]:.1e} away" for what, limit in limits.items() if not result[what] <= limit]
     found = [f"{what}: {', '.join(names[:4])}" for what, names in result["breaches"].items()]
-    return [*far, *found, *(["not every step was made"] if len(result["losses"]) != STEPS or result["skipped"] else [])]
+    # In fp16 a loss scale that is too high costs a step, and is halved.
+    may_skip = 1 if result["cell"]["precision"] == "fp16" else 0
+    is_whole = len(result["losses"]) == STEPS and result["skipped"] <= may_skip
+    return [*far, *found, *([] if is_whole else ["not every step was made"])]

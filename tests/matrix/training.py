@@ -39,7 +39,8 @@ class Told(list[Step]):
 class Outcome:
     """What a run came to, and how far it is from the plain loop.
 
-    `loss` and `grad_norm`: the largest relative difference of a step. `weights`: the length of the difference of all
+    `loss` and `grad_norm`: the largest relative difference of a step; the gradient of a skipped step is not compared,
+    and the plain loop leaves out the same updates. `weights`: the length of the difference of all
     trained weights, relative to the way that the plain loop took them. `breaches` has to be empty: by what is broken,
     the names of the tensors that break it.
     """
@@ -108,7 +109,9 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     config, _ = resolved(cell, Hardware.here(), more or {})
     run = train(place, config, cell.data)
     dtype = DTYPES[config.model.precision]
-    plain = place.reference(cell.data, cell.strategy, dtype if cell.strategy == "qlora" else torch.float32)
+    skipped = place.world.gather(tuple(step.step for step in run.steps if step.skipped))[0]
+    packed = dtype if cell.strategy == "qlora" else torch.float32
+    plain = place.reference(cell.data, cell.strategy, packed, skipped)
     state = {key: value.cpu().clone() for key, value in read_state(run.engine)}
     master = {key.removeprefix("master/"): value for key, value in state.items() if key.startswith("master/")}
     breaches = _breaches(run, master, plain, dtype)
@@ -120,7 +123,7 @@ def outcome(place: Place, cell: Cell, more: Values | None = None) -> Outcome:
     return Outcome(
         losses=losses,
         grad_norms=norms,
-        skipped=sum(step.skipped for step in run.steps),
+        skipped=len(skipped),
         loss=_furthest(losses, plain.losses),
         grad_norm=_furthest(norms, plain.grad_norms),
         weights=_length(master, plain.after) / _length(plain.before, plain.after),
@@ -141,7 +144,8 @@ def free(engine: Engine) -> None:
 
 
 def _furthest(found: list[float], expected: list[float]) -> float:
-    return max((abs(one / other - 1) for one, other in zip(found, expected, strict=False)), default=0.0)
+    pairs = [(one, other) for one, other in zip(found, expected, strict=False) if math.isfinite(one)]
+    return max((abs(one / other - 1) for one, other in pairs), default=0.0)
 
 
 def _length(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
