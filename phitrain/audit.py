@@ -1,4 +1,4 @@
-"""In the first steps: every trainable tensor gets a finite gradient that is not all zero, or the run stops."""
+"""In the first steps: every trainable tensor gets a gradient that is not all zero, or the run stops."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class GradientAudit:
     """Looks at every tensor after the first step that must reach it.
 
     That is the first step for the language model, the first one with an image for the vision part, and for the first
-    matrix of a LoRA pair the first after an update: until then the second one is zero. In fp16 a gradient may overflow.
+    matrix of a LoRA pair the first after an update: until then the second one is zero. Where a gradient is not finite
+    the step will be skipped, and the next one is looked at.
 
     Made before DeepSpeed wraps the module, because its own hooks take gradients away as they come.
     """
 
-    def __init__(self, adapter: Adapter, module: nn.Module, world: World, *, may_overflow: bool = False) -> None:
-        self._adapter, self._world, self._may_overflow = adapter, world, may_overflow
+    def __init__(self, adapter: Adapter, module: nn.Module, world: World) -> None:
+        self._adapter, self._world = adapter, world
         self._flags: dict[str, Tensor] = {}  # name → [some gradient is not zero, some is not finite]
         self._hooks: dict[str, Any] = {}
         for name, parameter in module.named_parameters():
@@ -49,9 +50,11 @@ class GradientAudit:
         flags = torch.stack([self._flags[name].to(self._world.device) for name in due])
         dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         rows = dict(zip(due, flags.tolist(), strict=True))
-        self._stop_for([name for name in due if not rows[name][0]], "get no gradient")
-        if not self._may_overflow:
-            self._stop_for([name for name in due if rows[name][1]], "get a gradient that is not finite")
+        if any(is_broken for _, is_broken in rows.values()):
+            for name in due:
+                self._flags[name].zero_()
+            return
+        self._stop_for([name for name in due if not rows[name][0]])
         self.close(due)
 
     def close(self, names: list[str] | None = None) -> None:
@@ -63,12 +66,12 @@ class GradientAudit:
         reaches = with_images or self._adapter.part_of(name) == "llm"
         return reaches and (is_updated or ".lora_A." not in name)
 
-    def _stop_for(self, names: list[str], what: str) -> None:
+    def _stop_for(self, names: list[str]) -> None:
         if names:
             shown = ", ".join(sorted(names)[:MAX_SHOWN])
             more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
             raise DataError(
-                f"{len(names)} trainable tensors {what} in the first step: {shown}{more}; training was stopped"
+                f"{len(names)} trainable tensors get no gradient in the first step: {shown}{more}; training was stopped"
             )
 
     def _watch(self, name: str) -> Any:

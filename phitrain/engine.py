@@ -119,7 +119,7 @@ def import_deepspeed() -> Any:
     logger = logging.getLogger("DeepSpeed")
     logger.setLevel(logging.WARNING)
     for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if type(handler) is logging.StreamHandler:  # not those that a test runner puts beside it
             handler.stream = sys.stderr
     if not torch.cuda.is_available():
         # The shared-memory collectives are an optional speed-up that would be compiled first, for most of a minute.
@@ -157,6 +157,7 @@ class Engine:
         self.groups = optimizer_groups(module, config.optimizer, part_of)
         self._scale = world.size * self.accumulation
         self.device = world.device
+        self._max_grad_norm = config.optimizer.max_grad_norm
         offloads = config.train.offload != "none"
         optimizer = torch.optim.AdamW(
             [{"params": group.parameters, "weight_decay": group.weight_decay} for group in self.groups],
@@ -199,15 +200,23 @@ class Engine:
         for group, norm in zip(self.groups, norms, strict=True):
             by_part[group.part] = math.hypot(by_part.get(group.part, 0.0), norm)
         total = math.hypot(*norms)
-        if self.stage == 0 and not math.isfinite(total):  # the other stages see to it themselves
-            for parameter in self.module.parameters():
-                parameter.grad = None
+        if self.stage == 0:
+            self._clip_or_skip(total)
         self.deepspeed.step()
         return Updated(grad_norm=total, grad_norms=by_part, factor=factor, skipped=not math.isfinite(total))
 
     def learning_rates(self, factor: float) -> dict[str, float]:
         """The rate of each part of the model."""
         return {group.part: group.learning_rate * factor for group in self.groups}
+
+    def _clip_or_skip(self, norm: float) -> None:
+        """What the other stages see to themselves. An optimizer leaves a parameter without a gradient as it is."""
+        trained = [parameter for group in self.groups for parameter in group.parameters]
+        if math.isfinite(norm):
+            torch.nn.utils.clip_grads_with_norm_(trained, self._max_grad_norm, torch.tensor(norm, device=self.device))
+            return
+        for parameter in trained:
+            parameter.grad = None
 
     def _group_norms(self) -> list[float]:
         """The norm of each group's gradient over all ranks, times the loss scale; infinite where it is not finite."""
@@ -256,7 +265,7 @@ def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
     return {
         "train_micro_batch_size_per_gpu": train.batch_size_per_gpu,
         "gradient_accumulation_steps": train.batch_size // (train.batch_size_per_gpu * world.size),
-        "gradient_clipping": config.optimizer.max_grad_norm,
+        "gradient_clipping": config.optimizer.max_grad_norm if train.zero else 0.0,
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,

@@ -174,7 +174,7 @@ def start_engine(run: Run) -> tuple[Engine, GradientAudit]:
     """The model, prepared as the strategy says and under DeepSpeed; and the audit that watches its gradients."""
     adapter, config = run.course.adapter, run.config
     module = prepare(load_model(config, adapter, run.world), config.strategy, adapter)
-    audit = GradientAudit(adapter, module, run.world, may_overflow=config.model.precision == "fp16")
+    audit = GradientAudit(adapter, module, run.world)
     return Engine(module, config, run.world, adapter.part_of), audit
 
 

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -28,8 +29,25 @@ MEASURED = {"tokens_per_s", "images_per_s", "samples_per_s", "data_wait_share", 
 MEASURED |= {"seconds", "time", "resumed"}
 FILE_EVENTS = {"open": "open", "os.rename": "move", "os.remove": "remove", "os.mkdir": "make", "shutil.rmtree": "clear"}
 
+KINDS = {
+    "step": r" (backward|update) ",
+    "checkpoint": r" \.checkpoint-\d+\.saving",
+    "evaluation": r" answers | \.?eval_",
+    "final save": r" \.saving",
+}
+
 Values = Mapping[str, Mapping[str, Any]]  # of a configuration
 Patch = Callable[[int], None]  # something done first in a forked process, which is told its rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A moment of one rank: its step, its number among that rank's moments, and its name."""
+
+    step: int
+    at: int
+    rank: int
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +94,43 @@ def recording(output: Path, file: Path) -> Patch:
     return patch
 
 
-def killing(output: Path, rank: int, moment: str) -> Patch:
-    """Kill one rank, as `kill -9` does, when it comes to a moment."""
+def at_moment(output: Path, rank: int, moment: str, action: Callable[[], object]) -> Patch:
+    """Do something in one rank's process when it comes to a moment."""
 
-    def at(found: str) -> None:
+    def see(found: str) -> None:
         if found == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+            action()
 
     def patch(own_rank: int) -> None:
         if own_rank == rank:
-            _watch(output, at)
+            _watch(output, see)
 
     return patch
+
+
+def kill() -> None:
+    """What `kill -9` does to this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate() -> None:
+    """What a scheduler does to this process before it takes the machine."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def moments_by_kind(file: Path, processes: int) -> dict[str, list[Moment]]:
+    """What `recording` wrote: the moments within a step, a checkpoint, an evaluation and the final save, in order.
+
+    Those of later ranks than the first are of steps only.
+    """
+    found: dict[str, list[Moment]] = {kind: [] for kind in KINDS}
+    for rank in range(processes):
+        names = file.with_name(f"{file.name}.{rank}").read_text("utf-8").splitlines()
+        for at, name in enumerate(names):
+            kind = next((kind for kind, pattern in KINDS.items() if re.search(pattern, name)), None)
+            if kind == "step" or (kind is not None and rank == 0):
+                found[kind].append(Moment(step=int(name.split()[0]), at=at, rank=rank, name=name))
+    return found
 
 
 def outcome(folder: Path) -> dict[str, Any]:
