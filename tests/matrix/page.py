@@ -25,7 +25,12 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
     ran = [result for result in results if "error" not in result]
     yield "# The matrix"
     yield ""
-    yield "Written by `make matrix`; the numbers are those of the cells that have run. A cell is one combination of:"
+    yield (
+        "Written by `make matrix`, which runs every combination on a CPU and goes on where it was stopped "
+        "(`MATRIX_FLAGS='--minutes 60'` stops it, `out/matrix` holds its results: remove it when the trainer has "
+        "changed). The numbers are those of the cells that have run. `tests/matrix` runs a few that hold every pair of "
+        "values. A cell is one combination of:"
+    )
     yield ""
     yield from table(("dimension", "values"), ((name, ", ".join(map(str, v))) for name, v in DIMENSIONS.items()))
     yield ""
@@ -61,7 +66,7 @@ def counts(results: Sequence[Result]) -> Iterator[str]:
     )
     skipped = sum(result.get("skipped", 0) > 0 for result in results)
     yield f"- In {skipped} of them, all in fp16, the loss scale was halved once."
-    yield f"- {len(flash)} cells with flash_attention_2 are accepted for an A100, and refused and not run here."
+    yield f"- {len(flash)} cells with flash_attention_2 are accepted for an A100 with flash-attn: not run here."
     for result in failed:
         yield f"  - {Cell(**result['cell'])}: {result.get('error') or '; '.join(complaints(result))}"
 
@@ -78,7 +83,7 @@ def how_it_is_compared() -> Iterator[str]:
         "(master) weights: the length of the difference, relative to the length of the way that training took them."
     )
     yield ""
-    rows = ((name, *(f"{limit:.0e}" for limit in limits)) for name, limits in TOLERANCES.items())
+    rows = ((name, *(f"{limit:g}" for limit in limits)) for name, limits in TOLERANCES.items())
     yield from table(("precision", "loss", "gradient norm", "weights"), rows)
     yield ""
     yield (
