@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -220,9 +223,20 @@ def _worker_death(error: Exception, num_workers: int) -> DataError:
 
 
 def _leave_signals_to_the_run(_worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach every process of a run; it needs its workers to end its step."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """Ctrl-C and a scheduler's SIGTERM reach every process of a run; it needs its workers to end its step.
+
+    The SIGTERM by which the run itself ends a worker still does: without it the run would wait for it for ever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # elsewhere nothing tells who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_await_end_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _await_end_by(run: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
+        pass
+    os._exit(0)
 
 
 class _Reported(Dataset["Sample | DataError"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -122,6 +123,23 @@ def test_a_worker_that_is_killed_in_between_is_the_same_sentence(model_folder: P
     samples = Samples(phidata.load(data_folder, split="train"), open_adapter(str(model_folder)).preprocessor)
     with pytest.raises(DataError, match=r"a process that opens images for rank 0 has died \(.+\), most often for lack"):
         kill_workers_after_the_first_batch(samples)
+
+
+def test_a_worker_heeds_the_sigterm_of_its_run_alone(model_folder: Path, data_folder: Path) -> None:
+    samples = Samples(phidata.load(data_folder, split="train"), open_adapter(str(model_folder)).preprocessor)
+    before = set(active_children())
+    batches = load_batches(samples, [[Slot(row=row)] for row in range(7)], num_workers=1)
+    next(batches)
+    (worker,) = set(active_children()) - before
+    for name in ("-TERM", "-INT"):
+        subprocess.run(["kill", name, str(worker.pid)], check=True)
+    assert len(list(batches)) == 6
+    again = load_batches(samples, [[Slot(row=0)]] * 7, num_workers=1)
+    next(again)
+    (worker,) = set(active_children()) - before
+    worker.terminate()
+    worker.join(20)
+    assert worker.exitcode == 0
 
 
 def test_another_error_of_torch_is_not_taken_for_a_workers_death() -> None:
