@@ -32,7 +32,7 @@ FILE_EVENTS = {"open": "open", "os.rename": "move", "os.remove": "remove", "os.m
 KINDS = {
     "step": r" (backward|update) ",
     "checkpoint": r" \.checkpoint-\d+\.saving",
-    "evaluation": r" answers | \.?eval_",
+    "evaluation": r" answers | \.eval_",
     "final save": r" \.saving",
 }
 

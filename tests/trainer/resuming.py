@@ -193,7 +193,7 @@ def moves(place: Place) -> Found:
     return found
 
 
-def losses(folder: Path) -> list[float | None]:
+def losses(folder: Path) -> list[float]:
     return [step["loss"] for step in steps(folder)]
 
 
@@ -222,7 +222,7 @@ def noting_rows(file: Path) -> Patch:
                 opened.write(json.dumps([at[0], rows]) + "\n")
             return count(loop, micros, stop)
 
-        Loop._step, Loop._count = begun, noted  # type: ignore[method-assign]
+        Loop._step, Loop._count = begun, noted  # type: ignore[method-assign, assignment]
 
     return patch
 
@@ -336,7 +336,7 @@ def spoiling(rank: int, spoiled: range) -> Patch:
                 loss.register_hook(lambda gradient: gradient * float("nan"))
             return loss
 
-        Loop._step, Phi3VAdapter.loss_sum = begun, spoiled_sum  # type: ignore[method-assign]
+        Loop._step, Phi3VAdapter.loss_sum = begun, spoiled_sum  # type: ignore[method-assign, assignment]
 
     return patch
 
