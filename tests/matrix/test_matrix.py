@@ -19,6 +19,8 @@ from .data import write_rows
 from .pairwise import pairs_of, pairwise
 from .tolerances import complaints
 
+pytestmark = pytest.mark.processes
+
 RUNS = runs_on(CPU)
 CHOSEN = pairwise(RUNS)
 

@@ -21,6 +21,8 @@ from tests.trainer.conftest import Run
 from .data import Kept, write_rows
 from .reference import UNUSED
 
+pytestmark = pytest.mark.processes
+
 Tell = Callable[..., Any]
 LLM = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
 CLIP = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
