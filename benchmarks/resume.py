@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--parts", default="kills,moves,costs")
     parser.add_argument("--out", type=Path, default=Path("out/resume"))
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="of the ways to train that are killed or moved, each n-th")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if not (options.out / "model" / "config.json").is_file():
@@ -111,7 +112,8 @@ def main() -> None:
         write_model(options.out / "model")
     import_everything()
     for part in options.parts.split(","):
-        table = "\n".join(PARTS[part](options.out.absolute(), Results(options.out / f"{part}.jsonl")))
+        results = Results(options.out / f"{part}.jsonl")
+        table = "\n".join(PARTS[part](options.out.absolute(), results, options.every))
         print(table, end="\n\n")
         if options.page is not None:
             put(options.page, part, table)
@@ -126,8 +128,9 @@ def put(page: Path, part: str, table: str) -> None:
     page.write_text(f"{before}{begin}{table}\n{end}{after}", "utf-8")
 
 
-def kills(out: Path, results: Results) -> Iterator[str]:
-    found = {cell: results.of(str(cell), partial(killed, out, cell)) for cell in killed_cells()}
+def kills(out: Path, results: Results, every: int) -> Iterator[str]:
+    chosen = killed_cells()[::every]
+    found = {cell: results.of(str(cell), partial(killed, out, cell)) for cell in chosen}
     rows: dict[tuple[str, str, int, str], dict[int, str]] = defaultdict(dict)
     for cell, result in found.items():
         rows[cell.strategy, cell.precision, cell.zero, cell.offload][cell.processes] = told(result)
@@ -141,7 +144,8 @@ def kills(out: Path, results: Results) -> Iterator[str]:
     yield ""
     yield (
         f"{sum(kinds.values())} kills ({', '.join(f'{count} within a {kind}' for kind, count in kinds.items())}) in "
-        f"{len(runs)} runs; {runs.count([])} of these ended bit for bit as one that was left alone."
+        f"{len(runs)} runs of {len(chosen)} of the {len(killed_cells())} ways; {runs.count([])} runs ended bit for bit "
+        "as one that was left alone."
     )
 
 
@@ -194,13 +198,13 @@ def after_kills(place: Place, name: str, cell: Cell, changes: Changes, moments: 
     return differing(outcome(place.output("calm")), outcome(place.output(name)))
 
 
-def moves(out: Path, results: Results) -> Iterator[str]:
+def moves(out: Path, results: Results, every: int) -> Iterator[str]:
     yield "| strategy | precision | moves | with the same rows a step | largest difference of a loss | tolerance |"
     yield "|---|---|---:|---:|---:|---:|"
     for strategy, precision in MOVED:
         found = [
             results.of(f"from {cell}", partial(moved, out, cell))
-            for cell in places_of(strategy, precision, offload=False)
+            for cell in places_of(strategy, precision, offload=False)[::every]
         ]
         count = sum(len(one["differences"]) for one in found)
         same = sum(sum(one["same_rows"]) for one in found)
@@ -254,7 +258,7 @@ def quick(place: Place, name: str, cell: Cell) -> Changes:
     return place.values(name, **cell.changes(dropout=0.0), eval={"splits": [], "every": None})
 
 
-def costs(out: Path, results: Results) -> Iterator[str]:
+def costs(out: Path, results: Results, _every: int) -> Iterator[str]:
     from phitrain.create import create_model_folder
 
     model = out / "model-small"
@@ -287,7 +291,7 @@ def cost(out: Path, model: Path, cell: Cell) -> Result:
         seconds[name].append(float(taken))
     files = (place.output("run") / "checkpoint-2").iterdir()
     summary = json.loads((place.output("run") / "train_summary.json").read_text("utf-8"))
-    found = {name: seconds[name][0] for name in ("save_checkpoint", "find_checkpoint", "restore")}
+    found = {name: seconds[name][-1] for name in ("save_checkpoint", "find_checkpoint", "restore")}
     size = sum(file.stat().st_size for file in files)
     shutil.rmtree(place.folder)
     return {**found, "bytes": size, "parameters": summary["trained_parameters"]}
@@ -323,7 +327,7 @@ def fresh_place(folder: Path, model: Path | None = None) -> Place:
     return Place(model or folder.parent / "model", folder)
 
 
-PARTS: dict[str, Callable[[Path, Results], Iterator[str]]] = {"kills": kills, "moves": moves, "costs": costs}
+PARTS: dict[str, Callable[[Path, Results, int], Iterator[str]]] = {"kills": kills, "moves": moves, "costs": costs}
 
 if __name__ == "__main__":
     main()
