@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import posixpath
 import re
@@ -21,7 +22,8 @@ from phidata.errors import DataError, UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-RAR = b"Rar!"
+FOREIGN = {b"Rar!": "a RAR", b"7z\xbc\xaf": "a 7z"}
+ZSTD = b"\x28\xb5\x2f\xfd"
 MAX_RATIO = 100  # videos and images hardly shrink, so more than this is made to fill a disk
 MAX_SMALL_BYTES = 64 << 20  # what any archive may unpack to
 MEMBER_BYTES = 512  # what a member counts at least, so that empty ones are not free
@@ -35,7 +37,12 @@ _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
+_MAX_END_BYTES = 64 << 20  # of the zeros behind the last member of a tar
+_MAX_SHOWN = 200  # characters of a member's name in a message
+_NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)  # what the disk says of a name that it can not hold
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD)
+_USTAR_AT = 257  # where the header of a tar's first member has its mark
 _ZIP_MARK_BYTES = 4  # of "PK\7\x08", which may stand before the first member
 _DAMAGE = (
     tarfile.TarError,
@@ -45,7 +52,10 @@ _DAMAGE = (
     lzma.LZMAError,
     struct.error,
     NotImplementedError,
-    UnicodeDecodeError,
+    ValueError,  # numbers that are none in a tar's attributes, text that is not what it says
+    OverflowError,
+    RecursionError,  # attributes of attributes of attributes
+    MemoryError,  # a dictionary for decompression that is larger than the memory
 )
 
 
@@ -61,12 +71,13 @@ class Member:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar (plain, gz, bz2, xz) or zip archive into `folder`, which must not exist yet.
+    """Unpack a tar (plain, gz, bz2, xz, zst) or zip archive into `folder`, which must not exist yet.
 
     Files and folders are made, and links to a file that came before them become that file. Raises DataError with the
-    member's name, before anything of that member is written, for a name that is absolute, leads out of the folder or
-    comes twice, for any other link, for devices and encrypted members, and for an archive that unpacks to more than
-    100 times its own size; and DataError for one that is cut short or damaged. Raises UsageError for other files.
+    member's name, before anything of that member is written, for a name that is absolute, leads out of the folder,
+    comes twice or is too long for the disk, for any other link, for devices and encrypted members, and for an archive
+    that unpacks to more than 100 times its own size; and DataError for one that is cut short, damaged, or followed by
+    something else. Raises UsageError for other files.
     """
     budget = max(MAX_SMALL_BYTES, MAX_RATIO * archive.stat().st_size)
     folder.mkdir(parents=True)
@@ -77,23 +88,32 @@ def unpack(archive: Path, folder: Path) -> None:
                 raise _refusal(archive, member, f"makes it unpack to more than {MAX_RATIO} times its size")
             _unpack_member(archive, member, folder)
     except (*_DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's, not the archive's: gzip and bz2 raise OSError without a number
-        raise DataError(f"{archive} is cut short or damaged ({error}); get it again") from error
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk's, not the archive's: decompressors give no number, seeks to nowhere give EINVAL
+        why = "it needs more memory than there is" if isinstance(error, MemoryError) else str(error)
+        raise DataError(f"{archive} is cut short or damaged ({why}); get it again") from error
 
 
 def _members(archive: Path) -> Iterator[Member]:
     with archive.open("rb") as file:
-        head = file.read(4)
-    if head == RAR:
-        raise UsageError(f"{archive} is a RAR archive, which can not be opened here; unpack it and give the folder")
+        start = file.read(tarfile.BLOCKSIZE)
+    head = start[:4]
+    if kind := FOREIGN.get(head):
+        raise UsageError(f"{archive} is {kind} archive, which can not be opened here; unpack it and give the folder")
     if head in _ZIP:  # its list is at its end, where the last member of a tar may have one too
         if not zipfile.is_zipfile(archive):
             raise DataError(f"{archive} is a zip archive that is cut short; get it again")
         return _zip_members(archive)
     try:
+        if head == ZSTD:
+            import pyarrow
+
+            stream = pyarrow.input_stream(str(archive), compression="zstd")
+            return _tar_members(tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader))
         return _tar_members(tarfile.open(archive, tarinfo=_StrictHeader))
     except tarfile.ReadError as error:
+        if start.startswith(_COMPRESSED) or start[_USTAR_AT:].startswith(b"ustar"):
+            raise
         raise UsageError(f"{archive} is not a tar or zip archive; give one, or a folder") from error
 
 
@@ -107,7 +127,7 @@ def _unpack_member(archive: Path, member: Member, folder: Path) -> None:
         if member.kind == "link":
             target = folder / _safe_name(archive, member, member.target)
             if not target.is_file():
-                raise _refusal(archive, member, f"is a link to {member.target!r}, which is no file before it")
+                raise _refusal(archive, member, f"is a link to {_shown(member.target)}, which is no file before it")
             path.hardlink_to(target)
         elif member.kind == "file" and member.data is not None:
             with path.open("xb") as file:
@@ -116,22 +136,30 @@ def _unpack_member(archive: Path, member: Member, folder: Path) -> None:
             raise _refusal(archive, member, f"is {member.kind}")
     except (FileExistsError, NotADirectoryError) as error:
         raise _refusal(archive, member, "collides with another member") from error
+    except OSError as error:
+        if error.errno not in _NO_NAME:
+            raise
+        raise _refusal(archive, member, f"has a name that no file can have here ({error.strerror})") from error
 
 
 def _safe_name(archive: Path, member: Member, name: str) -> str:
     """The name without `.` and `..`, when it stays below the folder."""
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        raise _refusal(archive, member, f"names the absolute path {name!r}")
+        raise _refusal(archive, member, f"names the absolute path {_shown(name)}")
     if "\\" in name or "\0" in name:
-        raise _refusal(archive, member, f"names {name!r}, with a backslash or NUL")
+        raise _refusal(archive, member, f"names {_shown(name)}, with a backslash or NUL")
     safe = posixpath.normpath(name)
     if ".." in name.split("/") and (safe == ".." or safe.startswith("../")):
-        raise _refusal(archive, member, f"names {name!r}, which leads out of the archive")
+        raise _refusal(archive, member, f"names {_shown(name)}, which leads out of the archive")
     return safe
 
 
 def _refusal(archive: Path, member: Member, why: str) -> DataError:
-    return DataError(f"{archive}: member {member.name!r} {why}; nothing of it is used, get a sound archive")
+    return DataError(f"{archive}: member {_shown(member.name)} {why}; nothing of it is used, get a sound archive")
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}…")
 
 
 class _StrictHeader(tarfile.TarInfo):
@@ -146,13 +174,20 @@ class _StrictHeader(tarfile.TarInfo):
             if end_mark:
                 raise
             raise tarfile.ReadError(str(error)) from error
-        if info.type in _HEADERS and info.size > _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        if info.size < 0 or (info.type in _HEADERS and info.size > _MAX_HEADER_BYTES):
+            raise tarfile.ReadError(f"a {'header' if info.type in _HEADERS else 'member'} of {info.size} bytes")
         return info
+
+    def _block(self, count: int) -> int:
+        """How many bytes a content fills; attributes can make it negative, and tarfile would go back to it for ever."""
+        if count < 0:
+            raise tarfile.ReadError(f"a member of {count} bytes")
+        return -(-count // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
     with tar:
+        end = 0
         for info in tar:
             kind, target, data = "a device or pipe", "", None
             if info.isdir():
@@ -163,10 +198,25 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
                 kind, target = "link", info.linkname
             elif info.issym():
                 kind, target = "link", _beside(info.name, info.linkname)
-            yield Member(name=info.name, kind=kind, num_bytes=info.size, target=target, data=data)
-        assert tar.fileobj is not None
-        while tar.fileobj.read(1 << 20):
-            pass  # to the end of the compressed stream, where its checksum is
+            num_bytes = info.offset_data - end + info.size  # with its headers: they can be a bomb too
+            yield Member(name=info.name, kind=kind, num_bytes=num_bytes, target=target, data=data)
+            end = tar.offset
+        _read_end(tar)
+
+
+def _read_end(tar: tarfile.TarFile) -> None:
+    """Read to the end of the compressed stream, where its checksum is; nothing but zeros may be there.
+
+    A second archive behind the first would be lost.
+    """
+    assert tar.fileobj is not None
+    num_bytes = 0
+    while piece := tar.fileobj.read(1 << 20):
+        if piece.count(0) < len(piece):
+            raise tarfile.ReadError("something else is behind its end")
+        num_bytes += len(piece)
+        if num_bytes > _MAX_END_BYTES:
+            raise tarfile.ReadError(f"more than {_MAX_END_BYTES} empty bytes are behind its end")
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:
