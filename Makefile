@@ -11,7 +11,7 @@ OLDEST := transformers==5.17.0 huggingface_hub==1.33.0 httpx==0.28.1 httpcore==1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint test-processes test-oldest bench matrix clean
+.PHONY: setup demo demo-strategies test lint test-processes test-oldest bench matrix clean
 
 setup: .venv/.ready
 
@@ -23,6 +23,11 @@ setup: .venv/.ready
 
 demo: setup
 	@$(BIN)/python examples/demo.py --out $(OUT) $(if $(MODEL),--model $(MODEL)) $(DEMO_FLAGS)
+
+# The same clips in all four strategies, each result opened by its readers. STRATEGIES_FLAGS='--page docs/training.md'
+# keeps the tables.
+demo-strategies: setup
+	$(BIN)/python -m benchmarks.strategies $(STRATEGIES_FLAGS)
 
 lint: setup
 	$(BIN)/ruff check .

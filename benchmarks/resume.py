@@ -24,6 +24,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page import put
 from tests.trainer.conftest import write_model
 from tests.trainer.killing import (
     KINDS,
@@ -117,15 +118,6 @@ def main() -> None:
         print(table, end="\n\n")
         if options.page is not None:
             put(options.page, part, table)
-
-
-def put(page: Path, part: str, table: str) -> None:
-    """Replace what the page has between the two marks of a part."""
-    text = page.read_text("utf-8")
-    before, begin, rest = text.partition(f"<!-- {part} -->\n")
-    _, end, after = rest.partition(f"<!-- end of {part} -->\n")
-    assert end, f"{page} has no marks for {part}"
-    page.write_text(f"{before}{begin}{table}\n{end}{after}", "utf-8")
 
 
 def kills(out: Path, results: Results, every: int) -> Iterator[str]:
