@@ -85,6 +85,15 @@ def test_links_lead_to_files() -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+def test_the_reading_order_names_every_module_of_phitrain() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    order = contributing.partition("phitrain in one sitting")[2].partition("**How the code reads.**")[0]
+    named = {name.rstrip("/") for name in re.findall(r"`([a-z0-9_/]+)`", order)}
+    parts = [ROOT / "phitrain" / name for name in (".", "models", "models/phi3v")]
+    modules = {file.stem for part in parts for file in part.glob("*.py")} - {"__init__", "__main__"}
+    assert named == modules | {file.parent.name for file in (ROOT / "phitrain").glob("*/__init__.py")} | {"phi3v"}
+
+
 def run(program: str, folder: Path) -> dict[str, object]:
     file = folder / "program.py"
     file.write_text(program)
