@@ -102,12 +102,14 @@ class Samples(Dataset[Sample]):
         return Sample(slot=slot, rendered=rendered, pixels=pixels, num_crops=self.preprocessor.num_crops_of(pixels))
 
     def check(self, row: int) -> None:
-        """Raise DataError for a row that can not be used: not a conversation, an image not there, or too long in any
-        way that it can be chosen.
+        """Raise DataError for a row that can not be used: not a conversation, without turns, an image not there, or
+        too long in any way that it can be chosen.
 
         Images are opened only where the row would be too long if each of them took the most tokens it can.
         """
         conversation = self.data[row]
+        if not conversation.conversations:
+            raise DataError(f"{self.data.where(row)} has no turns, so nothing to train on; leave the row out")
         if missing := self.data.missing_images(row):
             place = f"below {self.data.image_root}" if self.data.image_root else "in the shard"
             raise DataError(

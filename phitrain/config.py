@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 import types
@@ -163,6 +164,7 @@ LOWEST = {
     "eval.max_new_tokens": 1,
     "eval.every": 1,
 }
+HIGHEST = {"train.seed": 2**63 - 1}  # as torch takes it, with a rank added
 ABOVE_ZERO = (
     "optimizer.learning_rate",
     "optimizer.vision_learning_rate",
@@ -171,6 +173,7 @@ ABOVE_ZERO = (
     "optimizer.max_grad_norm",
     "strategy.lora_alpha_ratio",
 )
+BELOW_ONE = ("strategy.lora_dropout", "optimizer.betas")
 CHOICES: dict[str, tuple[object, ...]] = {
     "model.precision": PRECISIONS,
     "model.attention": ATTENTIONS,
@@ -258,8 +261,10 @@ def _typed(where: str, kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)
         if not isinstance(value, (list, tuple)) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-            count = "a list" if inner[-1] is Ellipsis else f"a list of {len(inner)} values"
-            raise UsageError(f"{where} must be {count}, found {value!r}")
+            is_open = inner[-1] is Ellipsis
+            count = "a list" if is_open else f"a list of {len(inner)} values"
+            hint = f"; write {json.dumps(value.split(','))}" if is_open and isinstance(value, str) else ""
+            raise UsageError(f"{where} must be {count}, found {value!r}{hint}")
         return tuple(_typed(where, inner[0], item) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -270,23 +275,32 @@ def _typed(where: str, kind: Any, value: Any) -> Any:
 
 
 def _check(config: Config) -> None:
-    for where, low in LOWEST.items():
+    for where in (*LOWEST, *ABOVE_ZERO, *BELOW_ONE, "optimizer.weight_decay"):
         value = _value(config, where)
-        if value is not None and value < low:
-            raise UsageError(f"{where} is {value}; it must be at least {low}")
-    for where in ABOVE_ZERO:
-        value = _value(config, where)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise UsageError(f"{where} is {value}; it must be a number above 0")
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None:
+                _check_number(where, one)
     for where, known in CHOICES.items():
         value = _value(config, where)
         for one in value if isinstance(value, tuple) else (value,):
             if one not in known:
                 hint = nearest(str(one), [str(name) for name in known])
                 raise UsageError(f"{where} is {one!r}; it must be one of {', '.join(map(str, known))}{hint}")
-    if not 0 <= config.strategy.lora_dropout < 1:
-        raise UsageError(f"strategy.lora_dropout is {config.strategy.lora_dropout}; it must be at least 0 and below 1")
     _check_combinations(config)
+
+
+def _check_number(where: str, value: float) -> None:
+    """Written so that nan is never what it must be."""
+    if where in LOWEST and not value >= LOWEST[where]:
+        raise UsageError(f"{where} is {value}; it must be at least {LOWEST[where]}")
+    if where in HIGHEST and not value <= HIGHEST[where]:
+        raise UsageError(f"{where} is {value}; it must be at most {HIGHEST[where]}")
+    if where in ABOVE_ZERO and not 0 < value < math.inf:
+        raise UsageError(f"{where} is {value}; it must be a number above 0")
+    if where in BELOW_ONE and not 0 <= value < 1:
+        raise UsageError(f"{where} is {value}; it must be at least 0 and below 1")
+    if where == "optimizer.weight_decay" and not 0 <= value < math.inf:
+        raise UsageError(f"{where} is {value}; it must be 0 or more, and finite")
 
 
 def _check_combinations(config: Config) -> None:

@@ -19,10 +19,11 @@ QUANTISATION = "base_quantisation.json"  # beside adapters that were trained on 
 def check_output(path: Path, *, overwrite: bool) -> None:
     """Raise UsageError when nothing can be written there, or what lies there is not to be replaced. Changes nothing."""
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        what = f"--output_dir {path} is a file" if path.exists() else f"--output_dir {path}: {existing} is a file"
+        raise UsageError(f"{what}; give the name of a folder")
     if not os.access(existing, os.W_OK):
         raise UsageError(f"--output_dir {path}: {existing} is not writable; name another folder")
-    if path.is_file():
-        raise UsageError(f"--output_dir {path} is a file; give the name of a folder")
     entries = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
     if entries - {_temporary(path / RUN_CONFIG).name}:  # which a run leaves that was killed as it began
         if not overwrite:
@@ -32,6 +33,23 @@ def check_output(path: Path, *, overwrite: bool) -> None:
                 f"--output_dir {path} holds files but no {RUN_CONFIG}: it was not written by `phitrain train` and is "
                 "not overwritten; give another folder"
             )
+
+
+def check_apart(output: Path, **inputs: str) -> None:
+    """Raise UsageError where a folder that a run reads is the one that it writes, or lies in it; `inputs` by flag."""
+    for flag, name in inputs.items():
+        if name and Path(name).exists() and output.resolve() in (Path(name).resolve(), *Path(name).resolve().parents):
+            raise UsageError(f"--output_dir {output} would replace what --{flag} {name} names; give another folder")
+
+
+def check_new_file(flag: str, path: Path) -> None:
+    """Raise UsageError where no file can be written: found before the work whose result it is to hold."""
+    if path.is_dir():
+        raise UsageError(f"{flag} {path} is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{flag} {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{flag} {path}: {path.parent} is not writable; name another folder")
 
 
 def open_output(path: Path, *, overwrite: bool) -> None:

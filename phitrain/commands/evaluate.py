@@ -12,7 +12,7 @@ from phidata.errors import UsageError
 from phitrain.commands.options import check_places, flag, form, names_of
 from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import HISTORIES, Values, config_from
-from phitrain.output import QUANTISATION
+from phitrain.output import QUANTISATION, check_new_file
 
 
 @click.command("eval")
@@ -43,8 +43,10 @@ def evaluate(model: str, samples: int, output: Path | None, form: str, **options
         options["four_bit"] = (Path(model) / QUANTISATION).is_file()
     config = config_from(_given(model, options))
     check_places(config)
-    if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if not config.eval.splits:
+        raise UsageError("--split names no split; give one of the data folder's, or several with commas")
+    if output is not None:
+        check_new_file("--output", output)
     with silent_after_first_failure():
         from phitrain.engine import close_world, open_world
         from phitrain.evaluate import sample_lines, score_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import data_folder, ensure_data
 from phitrain.models.adapter import check_model
-from phitrain.output import check_output
+from phitrain.output import check_apart, check_output
 from phitrain.recipes import read_recipe
+from phitrain.trackers import choose_trackers
 
 # flag → section and field; a flag that is not given leaves the recipe's value
 FIELDS = {
@@ -129,16 +130,14 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
 
     Flags replace the recipe's values, --set replaces both. Under torchrun every process takes its share of each batch.
     """
-    config = config_of(recipe, settings, flags)
-    check_output(
-        Path(config.train.output_dir),
-        overwrite=config.train.overwrite_output_dir or config.train.resume_from_checkpoint is not None,
-    )
-    check_model(config.model.name_or_path)
-    if dry_run:
-        click.echo(told_plan(config, form))
-        return
     with silent_after_first_failure():
+        config = config_of(recipe, settings, flags)
+        check_request(config)
+        if dry_run:
+            plan = told_plan(config, form)
+            if os.environ.get("RANK", "0") == "0":
+                click.echo(plan)
+            return
         place = str(ensure_data(config.data))
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
         check_places(config)
@@ -153,10 +152,21 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
         click.echo(json.dumps(summary) if form == "json" else summary_line(summary))
 
 
+def check_request(config: Config) -> None:
+    """Refuse what names something that is not there, or would write where it must not, before anything is done."""
+    wanted, output = config.train.resume_from_checkpoint, Path(config.train.output_dir)
+    check_output(output, overwrite=config.train.overwrite_output_dir or wanted is not None)
+    check_model(config.model.name_or_path)
+    check_apart(output, model_name_or_path=config.model.name_or_path, data_dir=config.data.dir)
+    choose_trackers(config.train.report_to)
+    if wanted not in (None, "latest") and not Path(str(wanted)).is_dir():
+        raise UsageError(f"there is no checkpoint {wanted}; give a checkpoint-<step> folder of a run, or latest")
+
+
 def told_plan(config: Config, form: str) -> str:
     """The settled configuration and what the run will take; nothing is converted, no weights are read."""
     place = data_folder(config.data)
-    if not place.is_dir():
+    if not config.data.dir and not place.is_dir():
         raise UsageError(f"the plan needs the data, and there is no folder {place}; convert it, or give --data_dir")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=str(place)))
     check_places(config)
@@ -176,22 +186,28 @@ def told_plan(config: Config, form: str) -> str:
 
 def config_of(recipe: str, settings: Sequence[str], flags: dict[str, Any]) -> Config:
     """The configuration of a command line: the recipe, then flags, then `--set`."""
-    recipe_values = read_recipe(recipe)
-    kind = recipe_values.get("strategy", {}).get("kind", "full")
+    recipe_values, overrides = read_recipe(recipe), [read_setting(setting) for setting in settings]
     given: Values = {}
-    for name, value in published(flags, kind).items():
+    for name, value in published(flags, kind_of(recipe_values, *overrides)).items():
         if name in FIELDS and value is not None:
             section, field = FIELDS[name]
             given.setdefault(section, {})[field] = value
-    config = config_from(recipe_values, given, *map(read_setting, settings))
+    config = config_from(recipe_values, given, *overrides)
     require(model_name_or_path=config.model.name_or_path, output_dir=config.train.output_dir)
     return config
+
+
+def kind_of(*layers: Values) -> str:
+    """The strategy of a recipe and of what overrides it, later layers first."""
+    sections = [layer.get("strategy") for layer in reversed(layers)]
+    kinds = [section["kind"] for section in sections if isinstance(section, Mapping) and "kind" in section]
+    return str(kinds[0]) if kinds else "full"
 
 
 def published(flags: dict[str, Any], kind: str) -> dict[str, Any]:
     """The flags with those of the published scripts that say the same as one of ours turned into it.
 
-    `kind` is the recipe's strategy. Raises UsageError where two flags contradict each other.
+    `kind` is the strategy where no flag gives one. Raises UsageError where two flags contradict each other.
     """
     flags = dict(flags)
     for alias, name, value in (

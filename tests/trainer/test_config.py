@@ -56,7 +56,14 @@ def test_a_setting_is_toml_or_text(text: str, value: dict[str, Any]) -> None:
         ({"model": {"attention": "flash"}}, "must be one of auto, eager, sdpa, flash_attention_2"),
         ({"optimizer": {"betas": [0.9]}}, "optimizer.betas must be a list of 2 values"),
         ({"optimizer": {"learning_rate": 0}}, "optimizer.learning_rate is 0.0; it must be a number above 0"),
-        ({"eval": {"splits": "val"}}, "eval.splits must be a list, found 'val'"),
+        ({"optimizer": {"betas": [0.9, 1.5]}}, "optimizer.betas is 1.5; it must be at least 0 and below 1"),
+        ({"optimizer": {"weight_decay": -0.1}}, "optimizer.weight_decay is -0.1; it must be 0 or more, and finite"),
+        (
+            {"optimizer": {"weight_decay": float("nan")}},
+            "optimizer.weight_decay is nan; it must be 0 or more, and finite",
+        ),
+        ({"train": {"seed": 2**64}}, "train.seed is 18446744073709551616; it must be at most 9223372036854775807"),
+        ({"eval": {"splits": "val,test"}}, r"""must be a list, found 'val,test'; write \["val", "test"\]"""),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_remedy(values: dict[str, Any], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def tell(capsys: pytest.CaptureFixture[str], *arguments: str, **places: str) -> 
         ({"--set": "optimizer.lr=1"}, "error: no field 'lr' in section 'optimizer'; it has learning_rate, "),
         ({"--learning_rte": "1"}, "Error: No such option '--learning_rte'. (Did you mean one of: '--learning_rate',"),
         ({"--bf16": "--precision=fp32"}, "error: --bf16 and --precision fp32 contradict each other; give one of them"),
+        (
+            {"--report_to": "wandb"},
+            "error: train.report_to names wandb, but it is not installed; run `pip install wandb`",
+        ),
+        (
+            {"--resume_from_checkpoint": "nowhere"},
+            "error: there is no checkpoint nowhere; give a checkpoint-<step> folder of a run, or latest",
+        ),
+        ({"--output_dir": f"{__file__}/x"}, "test_errors.py is a file; give the name of a folder"),
         ({"--output_dir": ""}, "error: --output_dir is missing; `phitrain train --help` lists the flags"),
     ],
 )
@@ -73,6 +84,53 @@ def test_evaluation_finds_a_missing_place_before_it_begins(
         2,
         f"error: --output {tmp_path}/none/x.json: there is no folder {tmp_path}/none; make it first",
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--split": ","}, "error: --split names no split; give one of the data folder's, or several with commas"),
+        ({"--output": "."}, "error: --output . is a folder; give the name of a file"),
+    ],
+)
+def test_a_wrong_evaluation_ends_at_once(
+    places: dict[str, str], change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {"--data_dir": places["--data_dir"], "--split": "val", **change}
+    assert tell(capsys, "eval", places["--model_name_or_path"], **flags) == (2, message)
+
+
+@pytest.mark.parametrize("flag", ["--model_name_or_path", "--data_dir"])
+def test_what_a_run_reads_is_never_replaced_by_what_it_writes(
+    places: dict[str, str], tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "earlier"
+    shutil.copytree(places[flag], earlier / "inner")
+    (earlier / "train_config.json").write_text("{}")
+    changed = {**places, flag: str(earlier / "inner"), "--output_dir": str(earlier)}
+    assert tell(capsys, "train", "ucf101", "--overwrite_output_dir", **changed) == (
+        2,
+        f"error: --output_dir {earlier} would replace what {flag} {earlier}/inner names; give another folder",
+    )
+    assert (earlier / "inner").exists()
+
+
+def test_a_recipe_whose_section_is_no_table_is_refused(
+    places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.toml").write_text('strategy = "lora"\n')
+    code, said = tell(capsys, "train", str(tmp_path / "mine.toml"), **places)
+    assert (code, said) == (2, "error: configuration section 'strategy' must be a table, found 'lora'")
+
+
+@pytest.mark.parametrize("lora", [["--strategy=lora"], ["--use_lora"], ["--set=strategy.kind=lora"]])
+def test_a_frozen_vision_part_gets_no_adapters_however_lora_was_asked_for(
+    places: dict[str, str], lora: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for pair in places.items() for word in pair]
+    assert main(["train", "ucf101", *words, "--freeze_vision_model", *lora, "--dry-run", "--format=json"]) == 0
+    strategy = json.loads(capsys.readouterr().out)["config"]["strategy"]
+    assert (strategy["kind"], strategy["freeze_vision"]) == ("lora", True)
 
 
 def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
