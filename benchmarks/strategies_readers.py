@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from PIL.Image import Image
 from transformers import BitsAndBytesConfig
@@ -55,6 +56,9 @@ def by_peft(base: Path, adapters: Path, clips: Iterable[Clip], *, four_bit: bool
     """Of adapters, put by peft on the model that they were trained on; that in NF4 where it was so."""
     nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
     whole = Phi3VForCausalLM.from_pretrained(base, **({"quantization_config": nf4} if four_bit else {}))
+    for layer in whole.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False  # bitsandbytes packs no layer that is narrower than a block of 64
     return asked(PeftModel.from_pretrained(whole, adapters), adapters, clips)
 
 
