@@ -36,6 +36,15 @@ LEARNING = {  # adapters begin by nothing, and move random layers that stay as t
     "qlora": "--learning_rate 2e-3 --num_train_epochs 40",
 }
 SPLITS = ("train", "val", "test")
+HEADINGS = (
+    "strategy",
+    "learning rate",
+    "steps",
+    "trained parameters",
+    "loss, first to last step",
+    "tokens/s",
+    "peak memory, GiB",
+)
 GIB = 2**30
 
 
@@ -100,22 +109,26 @@ def made(result: Path, command: str, *, by: str = "") -> Path:
 
 def scores(work: Work) -> Iterator[str]:
     """A row for each strategy: what was trained, how fast, and accuracy before and after."""
-    yield (
-        "| strategy | learning rate | steps | trained parameters | loss, first to last step | tokens/s | peak memory, GiB | "
-        + " | ".join(f"accuracy {split}, before to after" for split in SPLITS)
-        + " |"
-    )
-    yield "|---|---:|---:|---:|---|---:|---:|---|---|---|"
+    yield row(*HEADINGS, *(f"accuracy {split}, before to after" for split in SPLITS))
+    yield row("---", *["---:"] * (len(HEADINGS) - 1), *["---"] * len(SPLITS))
     for strategy, flags in LEARNING.items():
         folder = work.trained(strategy)
         summary = read_evaluation(folder / "train_summary.json")
         before, after = (read_evaluation(folder / f"eval_{when}.json")["splits"] for when in ("before", "after"))
-        yield (
-            f"| {strategy} | {flags.split()[1]} | {summary['steps']} | {summary['trained_parameters']:,} | {summary['first_loss']:.3f} to "
-            f"{summary['last_loss']:.4f} | {summary['tokens_per_s']:,.0f} | {summary['peak_memory_bytes'] / GIB:.2f} | "
-            + " | ".join(f"{told(before[split])} to {told(after[split])}" for split in SPLITS)
-            + " |"
+        yield row(
+            strategy,
+            flags.split()[1],
+            f"{summary['steps']}",
+            f"{summary['trained_parameters']:,}",
+            f"{summary['first_loss']:.3f} to {summary['last_loss']:.4f}",
+            f"{summary['tokens_per_s']:,.0f}",
+            f"{summary['peak_memory_bytes'] / GIB:.2f}",
+            *(f"{told(before[split])} to {told(after[split])}" for split in SPLITS),
         )
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def told(split: dict[str, Any]) -> str:
@@ -125,14 +138,14 @@ def told(split: dict[str, Any]) -> str:
 
 def readers(work: Work) -> Iterator[str]:
     """A row for each reader of each result: how many of its answers are those that the run itself gave at its end."""
-    yield "| strategy | opened by | answers as in the run | on the first clip to test |"
-    yield "|---|---|---:|---|"
+    yield row("strategy", "opened by", "answers as in the run", "on the first clip to test")
+    yield row("---", "---", "---:", "---")
     for strategy in LEARNING:
         after = read_evaluation(work.trained(strategy) / "eval_after.json")
         own, first = answers_in(after), after["splits"]["test"]["rows"][0]["id"]
         for reader, answers in readings(work, strategy, after):
             equal = sum(answers[name] == answer for name, answer in own.items())
-            yield f"| {strategy} | {reader} | {equal} of {len(own)} | {answers[first]} |"
+            yield row(strategy, reader, f"{equal} of {len(own)}", answers[first])
 
 
 def readings(work: Work, strategy: str, after: dict[str, Any]) -> Iterator[tuple[str, Answers]]:
