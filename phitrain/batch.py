@@ -110,7 +110,7 @@ class Samples(Dataset[Sample]):
         conversation = self.data[row]
         if not conversation.conversations:
             raise DataError(f"{self.data.where(row)} has no turns, so nothing to train on; leave the row out")
-        if missing := self.data.missing_images(row):
+        if missing := self._missing_images(row):
             place = f"below {self.data.image_root}" if self.data.image_root else "in the shard"
             raise DataError(
                 f"{self.data.where(row)}: there is no image {missing[0]} {place}; put it there or leave the row out"
@@ -123,6 +123,12 @@ class Samples(Dataset[Sample]):
             if len(render(trained, [most] * len(trained.images), chat)) > self.max_length:
                 images = self.data.images(row, num_turns=None if question is None else question + 1)
                 self._refuse_long(row, len(render(trained, self._image_tokens(row, images), chat)))
+
+    def _missing_images(self, row: int) -> list[str]:
+        try:
+            return self.data.missing_images(row)
+        except DataError as error:
+            raise DataError(f"{self.data.where(row)}: {error}") from error
 
     def _longest(self, turn: Turn) -> int:
         answers = accepted_answers(turn)

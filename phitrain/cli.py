@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 
 import click
 
 import phidata
+from phidata.console import report as report_error
 from phidata.console import run
+from phidata.errors import UsageError
 from phitrain.commands.doctor import doctor
 from phitrain.commands.evaluate import evaluate
 from phitrain.commands.models import export, init, merge
@@ -15,10 +18,28 @@ from phitrain.commands.recipes import recipes
 from phitrain.commands.report import report
 from phitrain.commands.train import train
 
+# what the extra 'train' installs, by the names that are imported
+EXTRA = ("bitsandbytes", "deepspeed", "peft", "safetensors", "tensorboard", "tomli", "torch", "transformers")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return run(cli, argv)
+    try:
+        return run(cli, argv)
+    except ImportError as error:
+        missing = next((name for name in _missing(error) if name in EXTRA), None)
+        if missing is None:
+            raise
+        sentence = f"phitrain needs {missing}, which is not installed here; run pip install 'phidata-vision[train]'"
+        return report_error(UsageError(sentence), debug="--debug" in (sys.argv if argv is None else argv))
+
+
+def _missing(error: BaseException | None) -> Iterator[str]:
+    """The packages that were not found; a library may say so in an error of its own."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            yield error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
 
 
 @click.group(context_settings={"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 120})

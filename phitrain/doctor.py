@@ -16,6 +16,7 @@ from typing import Any
 
 from phidata.errors import UsageError
 from phitrain.config import config_from
+from phitrain.resolve import PACKAGES as PACKAGES_OF
 from phitrain.resolve import Hardware, resolve
 
 Found = dict[str, Any]
@@ -234,8 +235,7 @@ def _verdict(found: Found, hardware: Hardware) -> dict[str, str]:
 
 
 def _needs(strategy: str) -> tuple[str, ...]:
-    base = ("torch", "transformers", "deepspeed")
-    return base + {"lora": ("peft",), "qlora": ("peft", "bitsandbytes")}.get(strategy, ())
+    return ("torch", "transformers", "deepspeed", *PACKAGES_OF.get(strategy, ()))
 
 
 def _row(name: str, words: str) -> str:

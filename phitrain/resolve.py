@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from phidata.errors import UsageError
 from phitrain.config import Config
 
+PACKAGES = {"lora": ("peft",), "qlora": ("peft", "bitsandbytes")}  # what a strategy needs beside the others
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
@@ -44,6 +46,7 @@ def resolve(config: Config, world_size: int, hardware: Hardware) -> tuple[Config
         zero = 1
         notes.append(f"{precision} with --zero 0 is run as --zero 1, which keeps exact fp32 master weights")
     _check_batch(config, world_size)
+    _check_packages(config.strategy.kind)
     model = dataclasses.replace(config.model, precision=precision, attention=attention)
     return dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, zero=zero)), notes
 
@@ -53,9 +56,10 @@ def fit_schedule(config: Config, total: int) -> tuple[Config, list[str]]:
     warmup = config.optimizer.warmup_steps
     if warmup < total:
         return config, []
-    shorter = max(1, total // 10) if warmup else 0
+    shorter = min(max(1, total // 10), total - 1) if warmup else 0  # the first step of a warm-up updates nothing
     optimizer = dataclasses.replace(config.optimizer, warmup_steps=shorter)
-    sentence = f"the run has {total} steps, no more than its {warmup} warm-up steps: warming up for {shorter}"
+    steps = "1 step" if total == 1 else f"{total} steps"
+    sentence = f"the run has {steps}, no more than its {warmup} warm-up steps: warming up for {shorter}"
     return dataclasses.replace(config, optimizer=optimizer), [sentence] if warmup != shorter else []
 
 
@@ -103,6 +107,15 @@ def _attention(wanted: str, precision: str, hardware: Hardware, notes: list[str]
             "'flash'); use --attention sdpa"
         )
     return wanted
+
+
+def _check_packages(kind: str) -> None:
+    for package in PACKAGES.get(kind, ()):
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(
+                f"strategy.kind {kind} needs the package {package}, which is not installed here; run pip install "
+                "'phidata-vision[train]'"
+            )
 
 
 def _check_batch(config: Config, world_size: int) -> None:

@@ -54,7 +54,13 @@ def test_workers_give_the_same_batches(model_folder: Path, data_folder: Path) ->
 
 def test_a_row_that_can_not_be_used_is_named_before_training(model_folder: Path, tmp_path: Path) -> None:
     preprocessor = open_adapter(str(model_folder)).preprocessor
-    rows = [row("good", ["red"]), row("bad", ["mauve"]), row("long", ["red"] * 3), row("empty", [])]
+    rows = [
+        row("good", ["red"]),
+        row("bad", ["mauve"]),
+        row("long", ["red"] * 3),
+        row("empty", []),
+        row("out", ["../red"]),
+    ]
     data = write_data(tmp_path / "data", train=rows)
     samples = Samples(phidata.load(data, split="train"), preprocessor, max_length=700)
     samples.check(0)
@@ -64,6 +70,8 @@ def test_a_row_that_can_not_be_used_is_named_before_training(model_folder: Path,
         samples.check(2)
     with pytest.raises(DataError, match=r"row 'empty' has no turns, so nothing to train on; leave the row out"):
         samples.check(3)
+    with pytest.raises(DataError, match=r"colours_train\.jsonl:5: row 'out': image path '\.\./red\.png' leads out of"):
+        samples.check(4)
 
 
 def test_every_choice_of_a_row_has_to_fit(model_folder: Path, tmp_path: Path) -> None:

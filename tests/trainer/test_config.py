@@ -10,6 +10,7 @@ import pytest
 from phidata.errors import UsageError
 from phitrain.config import config_from, read_setting
 from phitrain.recipes import read_recipe
+from phitrain.resolve import fit_schedule
 
 
 def test_a_saved_configuration_reads_back_equal() -> None:
@@ -69,3 +70,8 @@ def test_a_setting_is_toml_or_text(text: str, value: dict[str, Any]) -> None:
 def test_a_wrong_value_is_refused_with_the_remedy(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         config_from(values)
+
+
+@pytest.mark.parametrize(("total", "warmup"), [(1, 0), (2, 1), (30, 3), (50, 5), (51, 50)])
+def test_a_short_run_warms_up_for_a_tenth_and_never_for_all_of_it(total: int, warmup: int) -> None:
+    assert fit_schedule(config_from(), total)[0].optimizer.warmup_steps == warmup

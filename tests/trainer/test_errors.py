@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,34 @@ def test_a_wrong_request_ends_at_once(
     assert code == 2
     assert message in said
     assert not Path(places["--output_dir"]).exists()
+
+
+def test_a_package_that_is_not_installed_is_named_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert tell(capsys, "doctor") == (
+        2,
+        "error: phitrain needs torch, which is not installed here; run pip install 'phidata-vision[train]'",
+    )
+
+
+def test_an_error_of_the_trainer_itself_is_not_taken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "phitrain.doctor", None)
+    with pytest.raises(ModuleNotFoundError, match=r"phitrain\.doctor"):
+        main(["doctor"])
+
+
+def test_a_strategy_whose_package_is_missing_is_refused_before_anything_is_written(
+    places: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "bitsandbytes" else name)
+    code, said = tell(capsys, "train", "ucf101", "--use_qlora", "--dry-run", **places)
+    assert (code, said) == (
+        2,
+        "error: strategy.kind qlora needs the package bitsandbytes, which is not installed here; run pip install "
+        "'phidata-vision[train]'",
+    )
 
 
 def test_an_unknown_recipe_names_the_nearest(places: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
