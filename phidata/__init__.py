@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from phidata.publishing import Publication, push
     from phidata.repair import Repaired, fix
     from phidata.statistics import Statistics, stats
+    from phidata.streaming import Sample, Stream, stream
     from phidata.validation import Report, TokenLimit, validate
     from phidata.verification import Verification, verify
 
@@ -45,7 +46,9 @@ __all__ = [
     "Publication",
     "Repaired",
     "Report",
+    "Sample",
     "Statistics",
+    "Stream",
     "TokenLimit",
     "Turn",
     "UsageError",
@@ -60,6 +63,7 @@ __all__ = [
     "push",
     "split",
     "stats",
+    "stream",
     "validate",
     "verify",
 ]
@@ -76,7 +80,9 @@ _LAZY = {
     "Publication": "phidata.publishing",
     "Repaired": "phidata.repair",
     "Report": "phidata.validation",
+    "Sample": "phidata.streaming",
     "Statistics": "phidata.statistics",
+    "Stream": "phidata.streaming",
     "TokenLimit": "phidata.validation",
     "Verification": "phidata.verification",
     "convert": "phidata.conversion",
@@ -89,6 +95,7 @@ _LAZY = {
     "push": "phidata.publishing",
     "split": "phidata.curation",
     "stats": "phidata.statistics",
+    "stream": "phidata.streaming",
     "validate": "phidata.validation",
     "verify": "phidata.verification",
 }
