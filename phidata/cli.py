@@ -24,6 +24,7 @@ COMMANDS = {
     "merge": ("phidata.commands.merge:merge", "Join data sets."),
     "split": ("phidata.commands.split:split", "Divide a data set into splits, group by group."),
     "dedup": ("phidata.commands.dedup:dedup", "Find duplicates and leakage between splits, and leave them out."),
+    "order": ("phidata.commands.order:order", "Print which rows a stream has in a batch."),
     "push": ("phidata.commands.push:push", "Upload a data folder to the hub."),
     "test-converter": ("phidata.commands.formats:test_converter", "Check a converter of your own."),
 }
