@@ -128,7 +128,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_an_unfinished_conversion_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, {"train": [ROW]})
-    (folder / ".journal.jsonl").touch()
+    (folder / ".journal").mkdir()
     with pytest.raises(DataError, match="unfinished conversion"):
         phidata.load(folder)
 

@@ -89,6 +89,14 @@ class ConverterOption(click.Option):
 )
 @click.option("--dry-run", is_flag=True, help="Count the rows and show three of them; write nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that convert.  [default: one for each CPU]")
+@click.option(
+    "--row-timeout",
+    type=click.FloatRange(min=0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="A row that takes longer fails; 0: none does.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the conversion that is in the folder.")
 @click.option("--format", "report", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
@@ -118,6 +126,7 @@ def convert(
     max_failures: int,
     dry_run: bool,
     jobs: int | None,
+    row_timeout: float,
     overwrite: bool,
     report: str,
 ) -> None:
@@ -163,7 +172,7 @@ def convert(
         click.echo(json.dumps(asdict(rehearsal)) if report == "json" else "\n".join(_plan(rehearsal)))
         return
     assert out is not None
-    done = carry_out(request, out, jobs=jobs, overwrite=overwrite)
+    done = carry_out(request, out, jobs=jobs, overwrite=overwrite, row_timeout_s=row_timeout or None)
     click.echo(done.manifest.to_json().decode() if report == "json" else "\n".join(_table(done.manifest, out)))
     done.check(max_failures)
 

@@ -16,7 +16,8 @@ from phidata.conversion.converter import Converter, Row, Settings, Skip, find_co
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed
 from phidata.conversion.request import hub_places
-from phidata.conversion.worker import Attempt, Job, Task, attempt
+from phidata.conversion.task import Task
+from phidata.conversion.worker import Attempt, attempt
 from phidata.errors import DataError, PhidataError, UsageError
 from phidata.storage.shape import check_data_name
 from phidata.storage.source import Root, find_source, opened
@@ -27,7 +28,19 @@ RESERVED = frozenset(
     (
         *("from", "source", "out", "out_dir", "to", "shard_size", "images", "split", "limit", "sample", "seed", "ids"),
         *("num_frames", "fps", "keyframes", "decoder", "image_format", "quality", "max_side", "keep_bytes", "exif"),
-        *("on_error", "max_failures", "dry_run", "jobs", "overwrite", "format", "help", "debug"),
+        *(
+            "on_error",
+            "max_failures",
+            "dry_run",
+            "jobs",
+            "row_timeout",
+            "engine",
+            "address",
+            "overwrite",
+            "format",
+            "help",
+            "debug",
+        ),
     )
 )
 
@@ -76,9 +89,8 @@ def _checks_of_source(
         yield _check("rows can be sent to another process", lambda: _can_be_sent(listed))
         yield _check("rows come split by split", lambda: _split_by_split(listed))
         yield _check("names of rows are unique relative paths", lambda: _names(listed))
-        job = Job(converter=name, root=root, images=place, options=Options(num_frames=1))
-        yield _check("a row converts to the same each time", lambda: _pure(converter, job, listed))
-        yield _check("a row that fails says why in one sentence", lambda: _sentences(converter, job, listed))
+        yield _check("a row converts to the same each time", lambda: _pure(converter, root, listed))
+        yield _check("a row that fails says why in one sentence", lambda: _sentences(converter, root, listed))
     trees: list[str] = []
     for jobs in (1, 2):
         text = f"a conversion with {jobs} process{'es' if jobs > 1 else ''} accounts for every row"
@@ -138,9 +150,8 @@ def _refuses(converter: Converter[Row], folder: Path, files: dict[str, bytes]) -
     except (UsageError, DataError) as error:
         _one_sentence(str(error))
         return
-    job = Job(converter=converter.about.name, root=root, images=folder, options=Options())
     for task in _tasks(rows):
-        _expect(isinstance(attempt(task, job, converter), Failed), f"{task.row.place} is taken for a row")
+        _expect(isinstance(attempt(task, root, Options(), converter), Failed), f"{task.row.place} is taken for a row")
 
 
 def _rows(converter: Converter[Row], root: Root, settings: Settings) -> list[Row | Skip]:
@@ -168,15 +179,15 @@ def _names(listed: list[Row | Skip]) -> None:
     _expect(not away, f"{away[:1]} is no relative path")
 
 
-def _pure(converter: Converter[Row], job: Job, listed: list[Row | Skip]) -> None:
+def _pure(converter: Converter[Row], root: Root, listed: list[Row | Skip]) -> None:
     for task in _tasks(listed):
-        first, second = (attempt(task, job, converter) for _ in range(2))
+        first, second = (attempt(task, root, Options(num_frames=1), converter) for _ in range(2))
         _expect(first == second, f"{task.row.place} differs from one time to the next")
 
 
-def _sentences(converter: Converter[Row], job: Job, listed: list[Row | Skip]) -> None:
+def _sentences(converter: Converter[Row], root: Root, listed: list[Row | Skip]) -> None:
     for task in _tasks(listed):
-        outcome = attempt(task, job, converter)
+        outcome = attempt(task, root, Options(num_frames=1), converter)
         if not isinstance(outcome, Attempt):
             _one_sentence(outcome.reason)
 

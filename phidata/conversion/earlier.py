@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from phidata.errors import PhidataError, UsageError
-from phidata.storage.folder import CARD, FAILURES, IMAGES, MANIFEST
+from phidata.storage.folder import CARD, FAILURES, IMAGES, JOURNAL, MANIFEST
 from phidata.storage.ledger import LEDGER
 from phidata.storage.manifest import Manifest, read_manifest
 from phidata.storage.splits import companions
 from phidata.storage.tree import files_below
 
-STAGED = ".images"  # where images lie until they are in shards
 UNPACKED = ".source"  # where an archive is unpacked while its rows are converted
 
 _SHARDS = ("*-?????-of-?????.tar", "*-?????-of-?????.parquet", "*-?????-of-?????.arrow")
@@ -34,29 +34,27 @@ def check_all_ours(root: Path) -> None:
         )
 
 
-def remove_earlier(root: Path, name: str) -> None:
-    """Remove what a conversion by the converter `name` has written, finished or not, in whatever shape."""
-    files = _files_of(root, name)
-    (root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
-    for folder in (IMAGES, STAGED):
-        shutil.rmtree(root / folder, ignore_errors=True)
-    for file in files:
-        (root / file).unlink(missing_ok=True)
-    for entry in root.iterdir():
-        if entry.is_dir() and entry.name != UNPACKED:
-            with suppress(OSError):  # it is not empty
-                entry.rmdir()
-
-
-def _files_of(root: Path, name: str) -> list[str]:
-    """The files besides the images: those that the manifest names; of a conversion without one, those called so."""
+def earlier_files(root: Path, name: str) -> list[str]:
+    """What a conversion by the converter `name` has written besides images, finished or not, in whatever shape: the
+    files that the manifest names; of a conversion without one, those called so."""
     with suppress(UsageError):
         manifest = read_manifest(root)
         rows = [file.name for ledger in manifest.splits.values() for file in ledger.files]
         return [*rows, *companions(manifest), CARD, LEDGER, FAILURES]
     patterns = (f"{name}_*.jsonl", *_SHARDS, *_OTHERS)
-    found = [parts for parts in files_below(root) if parts[0] != UNPACKED and len(parts) <= 2]
+    found = [parts for parts in files_below(root) if parts[0] not in (UNPACKED, JOURNAL) and len(parts) <= 2]
     return ["/".join(parts) for parts in found if any(fnmatchcase(parts[-1], pattern) for pattern in patterns)]
+
+
+def remove_earlier(root: Path, files: Iterable[str]) -> None:
+    """Remove these files of an earlier conversion, its images, and the folders that are empty then."""
+    shutil.rmtree(root / IMAGES, ignore_errors=True)
+    for file in files:
+        (root / file).unlink(missing_ok=True)
+    for entry in root.iterdir():
+        if entry.is_dir() and entry.name not in (UNPACKED, JOURNAL):
+            with suppress(OSError):  # it is not empty
+                entry.rmdir()
 
 
 def _image_files(root: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,18 +12,18 @@ from typing import Any
 import click
 
 import phidata
-from phidata.console import progress
-from phidata.conversion.assembly import Assembly, Failure
+from phidata.console import Progress, progress
+from phidata.conversion.assembly import NOT_CONVERTED, Assembly, Failure
 from phidata.conversion.converter import Row
-from phidata.conversion.journal import Entry, Header
+from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing, list_rows, listed_by
 from phidata.conversion.options import Options
-from phidata.conversion.outcome import Failed, Written
 from phidata.conversion.output import Output, claimed
 from phidata.conversion.pool import Pool
 from phidata.conversion.request import Request, requested
 from phidata.conversion.selection import Selection
-from phidata.conversion.worker import Job, Task
+from phidata.conversion.sharding import read_tally
+from phidata.conversion.task import Job
 from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
@@ -33,7 +33,7 @@ from phidata.storage.source import Root, Source
 from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
 
-MAX_SHOWN = 20  # failures on standard error; the file has all of them
+ROW_TIMEOUT_S = 600.0
 _DECODER_PACKAGES = {"pyav": "av", "decord": "decord"}
 
 
@@ -63,6 +63,7 @@ def convert(
     on_error: str = "fail",
     max_failures: int = 0,
     jobs: int | None = None,
+    row_timeout_s: float | None = ROW_TIMEOUT_S,
     overwrite: bool = False,
 ) -> Manifest:
     """Convert a source to a data folder: the rows of each split with their images, and `manifest.json`.
@@ -79,7 +80,8 @@ def convert(
 
     Raises UsageError for what can not be done as asked, and DataError when more than `max_failures` rows fail: the
     folder is finished all the same, without those rows, which `failures.jsonl` in it names with their reasons. With
-    `on_error="skip"` rows that can not be converted count as skipped instead.
+    `on_error="skip"` rows that can not be converted count as skipped instead. A row that takes longer than
+    `row_timeout_s` seconds fails, and one that kills its process twice; None lets rows take as long as they want.
     """
     options = Options(
         num_frames=num_frames,
@@ -106,7 +108,7 @@ def convert(
     )
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
-    done = carry_out(request, Path(out), jobs=jobs, overwrite=overwrite)
+    done = carry_out(request, Path(out), jobs=jobs, overwrite=overwrite, row_timeout_s=row_timeout_s)
     done.check(max_failures)
     return done.manifest
 
@@ -128,30 +130,59 @@ class Done:
             )
 
 
-def carry_out(request: Request, out: Path, *, jobs: int | None = None, overwrite: bool = False) -> Done:
+def carry_out(
+    request: Request,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    row_timeout_s: float | None = ROW_TIMEOUT_S,
+) -> Done:
     """Do what was requested, see `convert`; rows may fail."""
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; at least one process has to convert")
+    if row_timeout_s is not None and row_timeout_s <= 0:
+        raise UsageError(f"row_timeout_s is {row_timeout_s:g}; it is seconds that a row may take")
     _check_apart(request, out)
     header = _header(request)
     with (
         claimed(out, header, request.shape, overwrite=overwrite) as output,
         request.opened(output.unpacked) as root,
     ):
-        rows = listed_by(request.converter, root, request.settings)
-        listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
+        listing = _listed(request, root, output)
         output.begin(header, anew=overwrite)
-        job = Job(converter=request.name, root=root, images=output.images.resolve(), options=request.options)
-        contents = Contents(root, request.source)
-        try:
-            _convert_rows(output, listing, job, contents, jobs or num_cpus(), header.converter)
-        except DataError:
-            output.remove_temporaries()  # of the other processes, which were killed
-            raise
+        job = Job(
+            converter=request.name,
+            root=root,
+            options=request.options,
+            images=None if output.images is None else output.images.resolve(),
+            tasks=listing.tasks_path.resolve(),
+            parts=output.journal.parts.resolve(),
+        )
+        if read_tally(output.journal.shards) is None:
+            try:
+                with Pool(job, jobs or num_cpus(), row_timeout_s=row_timeout_s) as pool:
+                    _convert_rows(pool, listing, header.converter)
+            except DataError:
+                output.remove_temporaries()  # of the other processes, which were killed
+                raise
         assembly = Assembly(output, header, listing, request)
         manifest = assembly.finish()
-    _report(assembly.failures, request)
+    num_failed = manifest.rows.skip_reasons.get(NOT_CONVERTED, 0) if request.skips_failed else manifest.rows.failed
+    _report(assembly.failures, num_failed, request)
     return Done(out=out, manifest=manifest, num_failed=manifest.rows.failed)
+
+
+def _listed(request: Request, root: Root, output: Output) -> Listing:
+    return list_rows(
+        listed_by(request.converter, root, request.settings),
+        root,
+        request.selection,
+        request.converter.about,
+        folder=output.journal.listing,
+        source_ids=request.ids == "source",
+        content_of=Contents(root, request.source).of,
+    )
 
 
 def _check_apart(request: Request, out: Path) -> None:
@@ -163,23 +194,36 @@ def _check_apart(request: Request, out: Path) -> None:
             raise UsageError(f"{read} is read and lies in {out}; choose another --out")
 
 
-def _convert_rows(output: Output, listing: Listing, job: Job, contents: Contents, jobs: int, name: str) -> None:
-    """Convert the rows that the journal does not know as written, and tell it what became of them."""
-    todo = list(_unfinished(output, listing, contents))
-    num_failed = 0
-    with progress(len(listing.tasks), f"convert {name}") as bar, Pool(job, jobs) as pool:
-        bar.update(len(listing.tasks) - len(todo))
-        num_skipped = len(listing.skips) + listing.left_out.total()
-        note = f"{num_skipped} skipped" if num_skipped else ""
+def _convert_rows(pool: Pool, listing: Listing, name: str) -> None:
+    """Convert the ranges; what was done of them before is taken over."""
+    num_skipped = listing.num_skips + listing.left_out.total()
+    note = f"{num_skipped} skipped" if num_skipped else ""
+    with progress(listing.num_wanted, f"convert {name}") as bar:
+        shown = Shown(bar)
         bar.set_postfix_str(note, refresh=False)
-        for task, result in pool.run(todo):
-            if isinstance(result, Failed):
-                num_failed += 1
+        num_failed = 0
+        for rows, counts in pool.run(listing.ranges, shown.under_way):
+            if counts.failed:
+                num_failed += counts.failed
                 bar.set_postfix_str(", ".join(filter(None, (note, f"{num_failed} failed"))), refresh=False)
-            output.journal.add(
-                Entry(number=task.number, name=task.row.name, content=contents.of(task.row), result=result)
-            )
-            bar.update()
+            shown.done(rows.num_rows)
+
+
+class Shown:
+    """How far the bar is: rows of ranges that are done, and of those that are under way."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._done = self._shown = 0
+
+    def done(self, num_rows: int) -> None:
+        self._done += num_rows
+        self.under_way(0)
+
+    def under_way(self, num_rows: int) -> None:
+        if self._done + num_rows > self._shown:
+            self._bar.update(self._done + num_rows - self._shown)
+            self._shown = self._done + num_rows
 
 
 class Contents:
@@ -206,33 +250,12 @@ class Contents:
         return self._stamps[file]
 
 
-def _unfinished(output: Output, listing: Listing, contents: Contents) -> Iterator[Task]:
-    """The tasks that are still to do. Raises UsageError when the journal tells of rows that the source has not."""
-    rows = {task.number: task.row for task in listing.tasks}
-    for number in output.journal:
-        entry, row = output.journal[number], rows.get(number)
-        if row is None or row.name != entry.name:
-            raise UsageError(
-                f"the source has changed since the conversion into {output.root} began: row {number} was {entry.name} "
-                f"and is {row.name if row else 'gone'} now; pass --overwrite to begin anew"
-            )
-        if isinstance(entry.result, Written) and entry.content != contents.of(row):
-            raise UsageError(
-                f"the source has changed since the conversion into {output.root} began: {row.place} is another now; "
-                f"pass --overwrite to begin anew"
-            )
-    for task in listing.tasks:
-        result = output.journal[task.number].result if task.number in output.journal else None
-        if not isinstance(result, Written) or not output.holds(result):
-            yield task
-
-
-def _report(failures: list[Failure], request: Request) -> None:
+def _report(failures: list[Failure], num_failed: int, request: Request) -> None:
     word = "skipped" if request.skips_failed else "failed"
-    for failure in failures[:MAX_SHOWN]:
+    for failure in failures:
         click.echo(f"{word}: {printable(f'{failure.id} {failure.place}: {failure.reason}')}", err=True)
-    if len(failures) > MAX_SHOWN:
-        click.echo(f"{word}: {len(failures) - MAX_SHOWN} more", err=True)
+    if num_failed > len(failures):
+        click.echo(f"{word}: {num_failed - len(failures)} more", err=True)
 
 
 def _header(request: Request) -> Header:

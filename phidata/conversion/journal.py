@@ -1,22 +1,30 @@
-"""The journal of a conversion: what it was begun with and what became of each row, on disk as soon as it is known.
+"""The journal of a conversion: a hidden folder of the output, there for as long as the conversion is unfinished.
 
-One JSON object a line: a header, then entries in the order in which rows were done. The process may die at any byte:
-a last line without its end is dropped when the journal is opened again. Whoever has it open holds a lock on it.
+It holds what the conversion was begun with, what its rows are called, and the part of each range of rows that is done:
+`header.json`, `rows.jsonl`, `parts/`. Each file is written beside, brought to the disk and renamed, so that the process
+may die at any moment. Whoever has the journal open holds a lock on it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from phidata.conversion.outcome import Outcome
+from phidata.conversion.listing import ROWS, ListedRow
 from phidata.errors import UsageError
 from phidata.storage.manifest import Identity
+from phidata.storage.sink import new_file
+
+_LOCK = "lock"
+_HEADER = "header.json"
+_LISTING = "listing"  # of the process that has the journal open, made anew by each
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,19 +48,18 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name} {value}" for name, value in mine.items() if value != theirs.get(name))
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the row with this number, in the order of the source; `content` tells it from an edited one."""
+class Change(NamedTuple):
+    """A row that another listing has otherwise: the number of its range, and what it was and is; None where there is
+    none."""
 
-    number: int
-    name: str
-    content: str
-    result: Outcome
+    range: int
+    was: ListedRow | None
+    now: ListedRow | None
 
 
 _decode_header = msgspec.json.Decoder(Header).decode
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_rows = msgspec.json.Decoder(list[ListedRow]).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-_encode = msgspec.json.Encoder().encode
 
 
 class Journal:
@@ -60,87 +67,82 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.parts = path / "parts"
+        self.shards = path / "shards"
+        self.listing = path / _LISTING
         self._descriptor = _open_locked(path)
-        self._offsets: dict[int, int] = {}
-        self.header: Header | None = None
         try:
-            self._read()
+            shutil.rmtree(self.listing, ignore_errors=True)
+            self.header = self._read_header()
         except BaseException:
             self.close()
             raise
 
     def start(self, header: Header) -> None:
         """Forget everything and begin anew."""
-        os.ftruncate(self._descriptor, 0)
-        self._end = 0
-        self._offsets = {}
-        self._append(_encode(header))
-        os.fsync(self._descriptor)
+        for name in (_HEADER, ROWS):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.parts, self.shards):
+            shutil.rmtree(folder, ignore_errors=True)
+        with new_file(self.path / _HEADER) as file:
+            file.write(msgspec.json.encode(header))
         self.header = header
 
-    def add(self, entry: Entry) -> None:
-        """Write down what became of a row; the last entry of a row counts."""
-        self._offsets[entry.number] = self._end
-        self._append(_encode(entry))
+    @property
+    def has_parts(self) -> bool:
+        """Whether anything was converted."""
+        return self.parts.is_dir() and any(self.parts.iterdir())
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._offsets
+    def changes(self) -> Iterator[Change]:
+        """What the listing has otherwise than the one that the conversion was begun with."""
+        before = self.path / ROWS
+        if before.exists():
+            with before.open("rb") as old, (self.listing / ROWS).open("rb") as new:
+                for number, (was, now) in enumerate(zip_longest(old, new)):
+                    if was != now:
+                        yield from _differences(number, was, now)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._offsets))
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    def __getitem__(self, number: int) -> Entry:
-        """Read the entry of a row back from disk."""
-        return _decode_entry(_line_at(self._descriptor, self._offsets[number]))
+    def keep_listing(self) -> None:
+        """Remember what the rows are called, for a conversion that continues."""
+        with new_file(self.path / ROWS) as file, (self.listing / ROWS).open("rb") as listed:
+            while chunk := listed.read(1 << 20):
+                file.write(chunk)
 
     def close(self) -> None:
         """Leave the journal for a conversion that continues, and give up the lock."""
+        shutil.rmtree(self.listing, ignore_errors=True)
         os.close(self._descriptor)
 
     def remove(self) -> None:
-        """Remove the journal, while the lock is still held."""
-        self.path.unlink()
+        """Remove the journal, while the lock is still held; without its header it is none any more."""
+        (self.path / _HEADER).unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
 
-    def _append(self, line: bytes) -> None:
-        data = memoryview(line + b"\n")
-        while data:
-            written = os.pwrite(self._descriptor, data, self._end)
-            self._end += written
-            data = data[written:]
-
-    def _read(self) -> None:
-        """Find every whole line; cut off what follows the last one."""
-        self._end = 0
-        with open(self._descriptor, "rb", closefd=False) as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    self._take(line)
-                except _UNREADABLE:
-                    break  # what a power failure left of the entries
-                self._end += len(line)
-        os.ftruncate(self._descriptor, self._end)
-
-    def _take(self, line: bytes) -> None:
-        if self._end:
-            self._offsets[_decode_entry(line).number] = self._end
-            return
+    def _read_header(self) -> Header | None:
         try:
-            self.header = _decode_header(line)
+            return _decode_header((self.path / _HEADER).read_bytes())
+        except FileNotFoundError:
+            return None
         except _UNREADABLE as error:
             raise UsageError(
                 f"{self.path} is not a journal that this version of phidata can continue; remove {self.path.parent}"
             ) from error
 
 
+def _differences(number: int, was: bytes | None, now: bytes | None) -> Iterator[Change]:
+    for old, new in zip_longest(*([] if line is None else _decode_rows(line) for line in (was, now))):
+        if old != new:
+            yield Change(number, old, new)
+
+
 def _open_locked(path: Path) -> int:
-    """Open the journal, made when there is none, and lock it; the lock goes with the process, however it ends."""
+    """Take the lock, made with its folder when there is none; it goes with the process, however it ends."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        path.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            continue  # its owner finished and removed it
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -148,17 +150,6 @@ def _open_locked(path: Path) -> int:
             raise UsageError(
                 f"another process is converting into {path.parent}; wait for it or choose another --out"
             ) from error
-        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+        if (path / _LOCK).exists() and os.fstat(descriptor).st_ino == (path / _LOCK).stat().st_ino:
             return descriptor
         os.close(descriptor)  # its owner finished and removed it between our open and our lock
-
-
-def _line_at(descriptor: int, offset: int) -> bytes:
-    chunks = []
-    while True:
-        chunk = os.pread(descriptor, 1 << 16, offset)
-        line, end, _ = chunk.partition(b"\n")
-        chunks.append(line)
-        if end or not chunk:
-            return b"".join(chunks)
-        offset += len(chunk)

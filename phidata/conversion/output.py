@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from phidata.conversion.earlier import STAGED, UNPACKED, check_all_ours, remove_earlier
+from phidata.conversion.earlier import UNPACKED, check_all_ours, earlier_files, remove_earlier
 from phidata.conversion.journal import Header, Journal
 from phidata.conversion.outcome import Written
+from phidata.conversion.parts import earlier_results
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import IMAGES, JOURNAL, MANIFEST
-from phidata.storage.image_list import ImageList
 from phidata.storage.manifest import read_manifest
+from phidata.storage.place import DISK_FULL
 from phidata.storage.shape import Shape
 from phidata.storage.sink import remove_temporaries
-from phidata.storage.tree import files_below
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Output:
-    """A folder that this process alone writes, for as long as its journal is open. Made by `claimed`."""
+    """A folder that this process alone writes, for as long as its journal is open. Made by `claimed`.
+
+    `images` is the folder of the images where they are files, else None.
+    """
 
     def __init__(self, root: Path, journal: Journal, shape: Shape) -> None:
         self.root = root
-        self.images = root / (IMAGES if shape == "images-jsonl" else STAGED)
+        self.images = root / IMAGES if shape == "images-jsonl" else None
         self.unpacked = root / UNPACKED
         self.journal = journal
 
     def begin(self, header: Header, *, anew: bool) -> None:
-        """Begin from nothing when that is wanted or nothing was done before, else continue after the journal."""
+        """Begin from nothing when that is wanted or nothing was done before, else continue after the journal.
+
+        Raises UsageError when rows that are done are others in the source now.
+        """
         if anew or self.journal.header is None:
+            files = earlier_files(self.root, header.converter)
+            (self.root / MANIFEST).unlink(missing_ok=True)  # first: from here on the folder is unfinished
             self.journal.start(header)
-        if len(self.journal) == 0:
-            remove_earlier(self.root, header.converter)
+            remove_earlier(self.root, files)
+        else:
+            self._check_source()
         self.remove_temporaries()
-        self.images.mkdir(exist_ok=True)
+        self.journal.keep_listing()
+        if self.images is not None:
+            self.images.mkdir(exist_ok=True)
 
     def remove_temporaries(self) -> None:
         """Remove what writers that were killed have left."""
@@ -48,25 +55,27 @@ class Output:
             if entry.is_dir() and entry.name != UNPACKED:
                 remove_temporaries(entry)
 
-    def holds(self, result: Written) -> bool:
-        """Whether every image of a row that was written before is still there, bit for bit."""
-        for image in result.images:
-            path = self.images / image.path
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != image.sha256:
-                return False
-        return True
+    def _check_source(self) -> None:
+        if not self.journal.has_parts:
+            return
+        for change in self.journal.changes():
+            was, now = change.was, change.now
+            if was is None or now is None or was.name != now.name:
+                names = [f"row {(was or now).number} was {was.name if was else 'absent'}"]  # type: ignore[union-attr]
+                names.append(now.name if now else "gone")
+                raise self._changed(" and is ".join(names))
+            if self._was_written(change.range, was.number):
+                raise self._changed(f"{now.place} is another")
 
-    def remove_unnamed(self, named: ImageList) -> None:
-        """Remove the images that no row names: what rows have left that failed after an earlier run had begun them."""
-        for parts in files_below(self.images):
-            if "/".join(parts) not in named:
-                self.images.joinpath(*parts).unlink()
+    def _was_written(self, number: int, row: int) -> bool:
+        earlier = earlier_results(self.journal.parts, number, inline=self.images is None)
+        return isinstance(earlier.get(row), Written)
 
-    def finish(self) -> None:
-        """Remove what only an unfinished conversion needs; the journal last."""
-        if self.images.name == STAGED:
-            shutil.rmtree(self.images)
-        self.journal.remove()
+    def _changed(self, how: str) -> UsageError:
+        return UsageError(
+            f"the source has changed since the conversion into {self.root} began: {how} now; "
+            f"pass --overwrite to begin anew"
+        )
 
 
 @contextmanager
@@ -91,7 +100,7 @@ def claimed(root: Path, header: Header, shape: Shape, *, overwrite: bool) -> Ite
         shutil.rmtree(root / UNPACKED, ignore_errors=True)
         yield Output(root, journal, shape)
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if error.errno not in DISK_FULL:
             raise
         raise DataError(
             f"{root} can not be written ({error.strerror}); make room and run the same command again, it continues"

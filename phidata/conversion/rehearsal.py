@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +11,9 @@ from tempfile import TemporaryDirectory
 from phidata.conversion.listing import Listing, list_rows, listed_by
 from phidata.conversion.outcome import Failed
 from phidata.conversion.request import Request
-from phidata.conversion.worker import Job, Task, attempt
-
-NUM_SAMPLES = 3
+from phidata.conversion.task import Task
+from phidata.conversion.worker import attempt
+from phidata.storage.source import Root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +44,35 @@ def rehearse(request: Request) -> Rehearsal:
         request.opened(Path(folder) / "source") as root,
     ):
         rows = listed_by(request.converter, root, request.settings)
-        listing = list_rows(rows, root, request.selection, request.converter.about, source_ids=request.ids == "source")
-        job = Job(converter=request.name, root=root, images=Path(folder), options=request.options)
-        samples = [_sample(task, job, request) for task in _some(listing.tasks)]
-    return Rehearsal(
-        rows={split: sum(task.row.split == split for task in listing.tasks) for split in listing.splits},
-        skip_reasons=_skip_reasons(listing),
-        num_problems=sum(task.row.problem is not None for task in listing.tasks),
-        samples=samples,
-    )
+        listing = list_rows(
+            rows,
+            root,
+            request.selection,
+            request.converter.about,
+            folder=Path(folder) / "listing",
+            source_ids=request.ids == "source",
+        )
+        return Rehearsal(
+            rows={split: sum(rows.num_rows for rows in listing.of_split(split)) for split in listing.splits},
+            skip_reasons=_skip_reasons(listing),
+            num_problems=listing.num_problems,
+            samples=[_sample(task, root, request) for task in _some(listing)],
+        )
 
 
-def _some(tasks: list[Task]) -> list[Task]:
-    places = dict.fromkeys((0, len(tasks) // 2, len(tasks) - 1))
-    return [tasks[place] for place in places][:NUM_SAMPLES]
+def _some(listing: Listing) -> Iterator[Task]:
+    """The first row, one in the middle and the last."""
+    wanted = dict.fromkeys((0, listing.num_wanted // 2, listing.num_wanted - 1))
+    begin = 0
+    for rows in listing.ranges:
+        for place in wanted:
+            if begin <= place < begin + rows.num_rows:
+                yield listing.tasks(rows)[place - begin]
+        begin += rows.num_rows
 
 
-def _sample(task: Task, job: Job, request: Request) -> Sample:
-    result = attempt(task, job, request.converter)
+def _sample(task: Task, root: Root, request: Request) -> Sample:
+    result = attempt(task, root, request.options, request.converter)
     if isinstance(result, Failed):
         return Sample(id=task.id, place=task.row.place, problem=result.reason)
     return Sample(id=task.id, place=task.row.place, row=result.line.decode())

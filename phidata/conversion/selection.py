@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 import msgspec
@@ -58,14 +60,36 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             return self
         return msgspec.structs.replace(self, splits=dict(splits))
 
-    def choose(self, rows: Sequence[str], source: str) -> list[Choice]:
-        """What becomes of each row, given the source split of each in order.
+    def choose(self, rows: Callable[[], Iterable[str]], sizes: Mapping[str, int], source: str) -> Iterator[Choice]:
+        """What becomes of each row. `rows` gives the source split of each in order, anew whenever it is called, and
+        `sizes` are the numbers of rows of each split.
 
         Raises UsageError for an expression that names a split which the source has not, that takes no row, and for
         rows that two splits take.
         """
-        chosen = self._by_expressions(rows, source) if self.splits else [Choice(split, None) for split in rows]
-        return self._thinned(chosen)
+        takers = self._takers(sizes, source)
+        if self.limit is None and self.sample is None:
+            yield from self._by_expressions(rows(), takers)
+            return
+        reason = f"beyond --limit {self.limit}" if self.limit else f"not drawn by --sample {self.sample}"
+        drawn = self._drawn(self._by_expressions(rows(), takers)) if self.sample else None
+        taken: Counter[str] = Counter()
+        for number, choice in enumerate(self._by_expressions(rows(), takers)):
+            if choice.split is None:
+                yield choice
+                continue
+            taken[choice.split] += 1
+            is_kept = taken[choice.split] <= (self.limit or 0) if drawn is None else number in drawn
+            yield choice if is_kept else Choice(choice.split, reason)
+
+    def num_chosen(self, sizes: Mapping[str, int], source: str) -> int:
+        """How many rows are taken of splits of these sizes. Raises what `choose` does."""
+        taken: Counter[str] = Counter()
+        for parts in self._takers(sizes, source).values():
+            for part, name in parts:
+                taken[name] += len(part)
+        most = self.limit or self.sample
+        return sum(num if most is None else min(num, most) for num in taken.values())
 
     def joined(self) -> frozenset[str]:
         """The new splits that are made of more than one."""
@@ -79,40 +103,52 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         takers = [name for name, expr in self.splits.items() if any(p.split == split for p in _parts(name, expr))]
         return takers[0] if len(takers) == 1 else None
 
-    def _by_expressions(self, rows: Sequence[str], source: str) -> list[Choice]:
-        places: dict[str, list[int]] = {}
-        for number, split in enumerate(rows):
-            places.setdefault(split, []).append(number)
-        chosen = [Choice(None, NOT_SELECTED)] * len(rows)
+    def _takers(self, sizes: Mapping[str, int], source: str) -> dict[str, list[tuple[range, str]]]:
+        """Of each source split the runs of its rows that are taken, and the new split that takes them."""
+        if not self.splits:
+            return {split: [(range(num), split)] for split, num in sizes.items()}
+        takers: dict[str, list[tuple[range, str]]] = {}
         for name, expression in self.splits.items():
-            taken = [number for part in _parts(name, expression) for number in _rows_of(part, places, source)]
-            if not taken:
+            num_taken = 0
+            for part in _parts(name, expression):
+                places = part.of(_size(part, sizes, source))
+                num_taken += len(places)
+                for other, taker in takers.get(part.split, []):
+                    if max(other.start, places.start) < min(other.stop, places.stop):
+                        raise UsageError(
+                            f"--split {name}={expression} takes rows that are in {taker!r} already; "
+                            f"a row belongs to one split"
+                        )
+                if places:
+                    takers.setdefault(part.split, []).append((places, name))
+            if not num_taken:
                 raise UsageError(f"--split {name}={expression} takes none of the rows of {source}")
-            for number in taken:
-                if chosen[number].split is not None:
-                    raise UsageError(
-                        f"--split {name}={expression} takes rows that are in {chosen[number].split!r} already; "
-                        f"a row belongs to one split"
-                    )
-                chosen[number] = Choice(name, None)
-        return chosen
+        return takers
 
-    def _thinned(self, chosen: list[Choice]) -> list[Choice]:
-        number_wanted = self.limit if self.limit is not None else self.sample
-        if number_wanted is None:
-            return chosen
-        reason = f"beyond --limit {self.limit}" if self.limit is not None else f"not drawn by --sample {self.sample}"
-        by_split: dict[str, list[int]] = {}
+    def _by_expressions(
+        self, rows: Iterable[str], takers: Mapping[str, Sequence[tuple[range, str]]]
+    ) -> Iterator[Choice]:
+        places: Counter[str] = Counter()
+        left_out = Choice(None, NOT_SELECTED)
+        for split in rows:
+            place = places[split]
+            places[split] += 1
+            yield next((Choice(name, None) for part, name in takers.get(split, ()) if place in part), left_out)
+
+    def _drawn(self, chosen: Iterable[Choice]) -> frozenset[int]:
+        """The numbers of the rows that are drawn: of each split those that come first in the draw."""
+        assert self.sample is not None
+        first: dict[str, list[tuple[int, int]]] = {}  # of each split a heap, the last of the draw at its head
         for number, choice in enumerate(chosen):
-            if choice.split is not None:
-                by_split.setdefault(choice.split, []).append(number)
-        kept: set[int] = set()
-        for numbers in by_split.values():
-            kept.update(sorted(numbers, key=self._draw)[:number_wanted] if self.sample else numbers[:number_wanted])
-        return [
-            choice if choice.split is None or number in kept else Choice(choice.split, reason)
-            for number, choice in enumerate(chosen)
-        ]
+            if choice.split is None:
+                continue
+            heap = first.setdefault(choice.split, [])
+            entry = (-int.from_bytes(self._draw(number), "big"), -number)
+            if len(heap) < self.sample:
+                heappush(heap, entry)
+            elif entry > heap[0]:
+                heapreplace(heap, entry)
+        return frozenset(-number for heap in first.values() for _, number in heap)
 
     def _draw(self, number: int) -> bytes:
         """A row's place in the draw: the same for a row of this number for ever."""
@@ -137,12 +173,11 @@ def _parts(name: str, expression: str) -> list[Part]:
     return parts
 
 
-def _rows_of(part: Part, places: Mapping[str, list[int]], source: str) -> list[int]:
-    if part.split not in places:
-        has = ", ".join(map(repr, sorted(places)))
+def _size(part: Part, sizes: Mapping[str, int], source: str) -> int:
+    if part.split not in sizes:
+        has = ", ".join(map(repr, sorted(sizes)))
         raise UsageError(f"no split {part.split!r} in {source}; it has {has}")
-    rows = places[part.split]
-    return [rows[place] for place in part.of(len(rows))]
+    return sizes[part.split]
 
 
 def _bound(text: str | None, num_rows: int) -> int | None:

@@ -1,4 +1,4 @@
-"""A worker process: converts one row after the other for as long as its parent asks.
+"""A worker process: converts one range of rows after the other for as long as its parent asks.
 
 Started by `phidata.conversion.pool`. When the parent dies, in whatever way, the pipe ends and so does the worker.
 """
@@ -8,17 +8,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import sys
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from phidata.conversion.converter import Converted, Converter, Row, find_converter
+from phidata.conversion.listing import Range, read_tasks
 from phidata.conversion.media import Media
 from phidata.conversion.options import Options
 from phidata.conversion.outcome import Failed, ImageFile, Outcome, Written
+from phidata.conversion.parts import Counts, Entry, Part, Stored, part_path, read_counts, stored_images
+from phidata.conversion.task import Job, Task
+from phidata.conversion.watch import Watch
 from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.sink import new_file
@@ -32,22 +38,11 @@ _written: set[ImageFile] = set()  # the last images that this process has writte
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What all rows of a conversion share: sent to each worker once."""
+class Order:
+    """A range to convert. `condemned` are rows, by their numbers, that are not to be tried again, and why."""
 
-    converter: str
-    root: Root
-    images: Path
-    options: Options
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One row to convert, its number in the order of the source, and the id it gets."""
-
-    number: int
-    id: str
-    row: Row
+    rows: Range
+    condemned: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,30 +52,111 @@ class OutputLost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """The converter has raised what it may not; its traceback is on standard error."""
+
+    place: str
+
+
+Answer = Counts | OutputLost | Mistake
+
+
 def main() -> None:
-    """Serve the parent at the other end of the pipe that the last argument names."""
+    """Serve the parent at the other end of the pipe that the last argument names; the one before names the watch."""
     with Connection(int(sys.argv[-1])) as parent:
+        watch = Watch(int(sys.argv[-2]))
         try:
             job: Job = parent.recv()
             converter = find_converter(job.converter)
-            while True:
-                parent.send(perform(parent.recv(), job, converter))
+            with job.tasks.open("rb") as tasks:
+                while True:
+                    parent.send(carry_out(parent.recv(), job, converter, tasks, watch))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
 
 
-def perform(task: Task, job: Job, converter: Converter[Row]) -> Outcome | OutputLost:
-    """Convert a row, check it, and write its images; of a row that fails nothing is written."""
-    converted = attempt(task, job, converter)
-    if isinstance(converted, Failed):
-        return converted
+def carry_out(order: Order, job: Job, converter: Converter[Row], tasks: BinaryIO, watch: Watch) -> Answer:
+    """Convert the rows of a range that were not converted before, and write its part."""
+    watch.begin_range(order.rows.number)
     try:
-        images = tuple(_write(job.images, path, data) for path, data in converted.images.items())
+        counts = _done_before(order, job)
+        return counts if counts is not None else _convert(order, job, converter, read_tasks(tasks, order.rows), watch)
+    except OSError as error:
+        return OutputLost(f"{error.filename or job.parts} can not be written ({error.strerror})")
+    except _Unwritable as error:
+        return OutputLost(str(error))
+    except DataError as error:
+        return OutputLost(str(error))
+
+
+class _Unwritable(Exception):
+    """The images can not be written."""
+
+
+def _done_before(order: Order, job: Job) -> Counts | None:
+    """What the part says that is there already, when none of its rows failed and its images are still there."""
+    path = part_path(job.parts, order.rows.number)
+    counts = read_counts(path)
+    return counts if counts is not None and not counts.failed and job.images is None else None
+
+
+def _convert(order: Order, job: Job, converter: Converter[Row], tasks: list[Task], watch: Watch) -> Answer:
+    part = Part(job.parts, order.rows.number, inline=job.images is None)
+    try:
+        earlier = part.earlier()
+        for task in tasks:
+            watch.begin_row(task.number)
+            done = _taken_over(earlier.get(task.number), job)
+            if done is None:
+                try:
+                    done = _perform(task, order, job, converter)
+                except _Unwritable:
+                    raise
+                except Exception:
+                    traceback.print_exc()
+                    return Mistake(task.row.place)
+            part.add(Entry(number=task.number, result=done.outcome), done.images)
+            watch.end_row()
+        return part.finish()
+    finally:
+        part.close()
+
+
+class _Done(NamedTuple):
+    outcome: Outcome
+    images: Mapping[str, bytes]
+
+
+def _taken_over(stored: Stored | None, job: Job) -> _Done | None:
+    """A row that was written before, when its images are still there, bit for bit; one that failed is tried again."""
+    if stored is None or isinstance(stored.entry.result, Failed):
+        return None
+    if job.images is None:
+        images = stored_images(stored)
+        return None if images is None else _Done(stored.entry.result, images)
+    for image in stored.entry.result.images:
+        path = job.images / image.path
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != image.sha256:
+            return None
+    return _Done(stored.entry.result, {})
+
+
+def _perform(task: Task, order: Order, job: Job, converter: Converter[Row]) -> _Done:
+    """Convert a row, check it, and write its images; of a row that fails nothing is written."""
+    if task.number in order.condemned:
+        return _Done(Failed(reason=order.condemned[task.number]), {})
+    converted = attempt(task, job.root, job.options, converter)
+    if isinstance(converted, Failed):
+        return _Done(converted, {})
+    try:
+        images = tuple(_store(job.images, path, data) for path, data in converted.images.items())
     except OSError as error:
         if error.errno in _NAME_ERRORS:
-            return Failed(reason=f"its image can not be called as its source is ({error.strerror}); rename the source")
-        return OutputLost(f"images can not be written to {job.images} ({error.strerror})")
-    return Written(line=msgspec.Raw(converted.line), images=images)
+            reason = f"its image can not be called as its source is ({error.strerror}); rename the source"
+            return _Done(Failed(reason=reason), {})
+        raise _Unwritable(f"images can not be written to {job.images} ({error.strerror})") from error
+    return _Done(Written(line=msgspec.Raw(converted.line), images=images), converted.images)
 
 
 class Attempt(NamedTuple):
@@ -90,9 +166,9 @@ class Attempt(NamedTuple):
     images: dict[str, bytes]
 
 
-def attempt(task: Task, job: Job, converter: Converter[Row]) -> Attempt | Failed:
+def attempt(task: Task, root: Root, options: Options, converter: Converter[Row]) -> Attempt | Failed:
     """Convert a row and check it."""
-    media = Media(job.root, task.row, job.options)
+    media = Media(root, task.row, options)
     try:
         return Attempt(_line(task, converter, media), media.encoded)
     except DataError as error:
@@ -124,12 +200,14 @@ def _line(task: Task, converter: Converter[Row], media: Media) -> bytes:
     return line
 
 
-def _write(folder: Path, path: str, data: bytes) -> ImageFile:
+def _store(folder: Path | None, path: str, data: bytes) -> ImageFile:
+    """Write an image, where images are files."""
     image = ImageFile(path, len(data), hashlib.sha256(data).hexdigest())
-    if image not in _written:  # rows near one another can share an image
-        with new_file(folder / path, durable=False) as file:
-            file.write(data)
-        if len(_written) >= MAX_WRITTEN:
-            _written.clear()
-        _written.add(image)
+    if folder is None or image in _written:  # rows near one another can share an image
+        return image
+    with new_file(folder / path, durable=False) as file:
+        file.write(data)
+    if len(_written) >= MAX_WRITTEN:
+        _written.clear()
+    _written.add(image)
     return image

@@ -14,7 +14,7 @@ from phidata.storage.shard_names import find_shards
 IMAGES = "images"
 MANIFEST = "manifest.json"
 CARD = "README.md"
-JOURNAL = ".journal.jsonl"  # lies in the folder for as long as a conversion into it is unfinished
+JOURNAL = ".journal"  # a folder, there for as long as a conversion into it is unfinished
 FAILURES = "failures.jsonl"
 
 

@@ -13,7 +13,7 @@ from phidata.storage.card import data_card
 from phidata.storage.folder import CARD, MANIFEST
 from phidata.storage.manifest import DataFile, Manifest
 from phidata.storage.shape import SHARD_BYTES, Shape, check_data_name, check_split_name
-from phidata.storage.shards import ShardedWriter, ShardFile
+from phidata.storage.shards import ClosedShard, ShardedWriter, ShardFile
 from phidata.storage.sink import new_file
 
 
@@ -44,6 +44,21 @@ def split_writer(shape: Shape, root: Path, *, name: str, split: str, shard_bytes
 
         return ImagesJsonlWriter(root, name=name, split=split)
     return ShardedWriter(root, shape, split, shard_bytes=shard_bytes, begin=_begin_shard(shape))
+
+
+def continued_writer(
+    shape: Shape,
+    root: Path,
+    *,
+    split: str,
+    shard_bytes: int,
+    closed: Sequence[ClosedShard],
+    keep: Callable[[ClosedShard], ClosedShard],
+) -> SplitWriter:
+    """Begin or continue a split of a shape that has shards, see `ShardedWriter`; `closed` are those written before."""
+    return ShardedWriter(
+        root, shape, split, shard_bytes=shard_bytes, begin=_begin_shard(shape), closed=closed, keep=keep
+    )
 
 
 def finish_folder(root: Path, manifest: Manifest) -> None:

@@ -18,6 +18,19 @@ def files_below(folder: Path) -> list[Parts]:
     return list(_walk(folder, (), frozenset()))
 
 
+def walk_files(folder: Path) -> Iterator[Parts]:
+    """Every file below a folder, one by one and in no order, however many there are; links are not followed."""
+    pending: list[Parts] = [()]
+    while pending:
+        parts = pending.pop()
+        with os.scandir(folder.joinpath(*parts)) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((*parts, entry.name))
+                else:
+                    yield (*parts, entry.name)
+
+
 def _walk(folder: Path, parts: Parts, above: frozenset[tuple[int, int]]) -> Iterator[Parts]:
     stat = folder.stat()
     here = (stat.st_dev, stat.st_ino)

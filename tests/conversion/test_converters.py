@@ -367,10 +367,10 @@ def test_the_conformance_kit_says_what_a_bad_converter_breaks(
         "names of rows are unique relative paths": "two rows are called 'same'",
         "a row converts to the same each time": "x.txt differs from one time to the next",
         "a conversion with 1 process accounts for every row": (
-            f"{tmp_path} has two rows same: x.txt and x.txt; rename one"
+            f"{tmp_path}: the row name '../2' leads out of the image folder; rename x.txt"
         ),
         "a conversion with 2 processes accounts for every row": (
-            f"{tmp_path} has two rows same: x.txt and x.txt; rename one"
+            f"{tmp_path}: the row name '../2' leads out of the image folder; rename x.txt"
         ),
         "any number of processes gives the same bytes": "there is nothing to compare",
     }
@@ -507,7 +507,7 @@ def test_what_to_read_from_the_hub_has_to_be_said(tmp_path: Path) -> None:
 def test_a_conversion_with_several_values_of_an_option_is_continued(tmp_path: Path, pairs: str) -> None:
     folder = source(tmp_path, "cat.jpg", "gone.jpg", cat_jpg=picture())
     arguments = {"source": folder, "out": tmp_path / "out", "settings": {"tag": ["a", "b"]}}
-    journal = tmp_path / "out" / ".journal.jsonl"
+    journal = tmp_path / "out" / ".journal"
     phidata.convert(pairs, **arguments, max_failures=1)  # type: ignore[arg-type]
     header = Header(
         converter="pairs",
@@ -518,7 +518,8 @@ def test_a_conversion_with_several_values_of_an_option_is_continued(tmp_path: Pa
         versions=json.loads((tmp_path / "out" / "manifest.json").read_text())["versions"],
     )
     (tmp_path / "out" / "manifest.json").unlink()
-    journal.write_bytes(msgspec.json.encode(header) + b"\n")
+    journal.mkdir()
+    (journal / "header.json").write_bytes(msgspec.json.encode(header))
     manifest = phidata.convert(pairs, **arguments, max_failures=1)  # type: ignore[arg-type]
     assert manifest.rows.written == 1
 

@@ -114,7 +114,7 @@ def test_a_journal_that_can_not_be_written_ends_the_run(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.pwrite", full)
+        patch.setattr("phidata.conversion.journal.new_file", full)
         with pytest.raises(DataError, match=r"out can not be written \(No space left on device\); make room"):
             convert(six_clips, tmp_path / "out")
     assert convert(six_clips, tmp_path / "out").rows.written == 6

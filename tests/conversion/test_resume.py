@@ -96,7 +96,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bytes(
     gate.wait()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    done = (out / ".journal.jsonl").read_text().count("\n") - 1
+    done = len(list((out / ".journal" / "parts").rglob("*.part")))
     assert not (out / "manifest.json").exists()
     with pytest.raises(DataError, match="unfinished conversion"):
         phidata.load(out)
@@ -154,7 +154,7 @@ def test_ctrl_c_ends_quickly_and_can_be_continued(tmp_path: Path, six_clips: Pat
     assert process.returncode == 130
     assert err.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".journal.jsonl", "images"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".journal", "images"]
     gate.remove()
     gate.converted()
     manifest = phidata.convert("gated", source=source, out=tmp_path / "out", num_frames=2)
@@ -200,10 +200,11 @@ def unfinished(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path / "out"
 
 
-@pytest.mark.parametrize("cut", [1, 200])
-def test_a_journal_cut_anywhere_is_continued(tmp_path: Path, six_clips: Path, unfinished: Path, cut: int) -> None:
-    journal = unfinished / ".journal.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-cut])
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_a_part_cut_anywhere_is_continued(tmp_path: Path, six_clips: Path, unfinished: Path, cut: int) -> None:
+    part = unfinished / ".journal" / "parts" / "000" / "000003.part"
+    part.with_suffix(".0.partial").write_bytes(part.read_bytes()[:-cut])
+    part.unlink()
     (unfinished / "images" / "val" / "Run" / ".123.tmp").write_text("half an image")
     phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
     phidata.convert("ucf101", source=six_clips, out=tmp_path / "whole", num_frames=1)
@@ -271,7 +272,7 @@ def test_a_failed_row_is_tried_again(tmp_path: Path, six_clips: Path, monkeypatc
 
 
 def test_a_journal_of_another_version_is_left_alone(six_clips: Path, unfinished: Path) -> None:
-    journal = unfinished / ".journal.jsonl"
+    journal = unfinished / ".journal" / "header.json"
     journal.write_text(json.dumps({"version": 99}) + "\n")
     with pytest.raises(UsageError, match=r"is not a journal that this version of phidata can continue; remove"):
         phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1, overwrite=True)

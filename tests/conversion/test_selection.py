@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ TEN = ["train"] * 8 + ["test"] * 2
 def chosen(rows: list[str], **options: object) -> list[str]:
     """The new split of each row, or `-` for one that is left out."""
     selection = Selection(**options)  # type: ignore[arg-type]
-    return [choice.split if choice.split and not choice.reason else "-" for choice in selection.choose(rows, "here")]
+    choices = list(selection.choose(lambda: rows, Counter(rows), "here"))
+    taken = [choice.split if choice.split and not choice.reason else "-" for choice in choices]
+    assert selection.num_chosen(Counter(rows), "here") == len(taken) - taken.count("-")
+    return taken
 
 
 def test_without_a_selection_every_row_keeps_its_split() -> None:
@@ -47,8 +51,8 @@ def test_an_expression_takes_rows_as_python_slices_do(expression: str, places: r
 
 
 def test_rows_that_no_expression_takes_are_left_out_with_the_reason() -> None:
-    found = Selection(splits={"val": "train[:7]"}).choose(TEN, "here")
-    assert found[7:] == [Choice(None, "in no --split")] * 3
+    found = Selection(splits={"val": "train[:7]"}).choose(lambda: TEN, Counter(TEN), "here")
+    assert list(found)[7:] == [Choice(None, "in no --split")] * 3
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from phidata.conversion.converter import Row, Skip, find_converter, full_setting
 from phidata.conversion.listing import list_rows
 from phidata.conversion.options import Options
 from phidata.conversion.selection import Selection
-from phidata.conversion.worker import Attempt, Job, attempt
+from phidata.conversion.worker import Attempt, attempt
 from phidata.storage.source import find_source, opened
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -93,17 +95,23 @@ def converted(
 ) -> list[Any]:
     """Every row as it would be written, decoded; `failed PLACE: REASON` and `skipped PLACE: REASON` for the others."""
     converter = find_converter(name)
-    with opened(find_source(source, ()), source.parent / "unpacked") as given:
+    with ExitStack() as stack:
+        given = stack.enter_context(opened(find_source(source, ()), source.parent / "unpacked"))
         root = replace(given, images=images)
         rows = converter.rows(root, full_settings(converter.about, settings))
-        listing = list_rows(rows, root, selection or Selection(), converter.about, source_ids=ids == "source")
-        job = Job(converter=name, root=root, images=source, options=Options(keep_bytes=True, num_frames=num_frames))
-        outcomes = [(task, attempt(task, job, converter)) for task in listing.tasks]
+        folder = stack.enter_context(TemporaryDirectory())
+        listing = list_rows(
+            rows, root, selection or Selection(), converter.about, folder=Path(folder), source_ids=ids == "source"
+        )
+        options = Options(keep_bytes=True, num_frames=num_frames)
+        tasks = sorted((task for rows in listing.ranges for task in listing.tasks(rows)), key=lambda task: task.number)
+        outcomes = [(task, attempt(task, root, options, converter)) for task in tasks]
+        skips = list(listing.skips)
     told: list[Any] = [
         json.loads(found.line) if isinstance(found, Attempt) else f"failed {task.row.place}: {found.reason}"
         for task, found in outcomes
     ]
-    return [*told, *(f"skipped {_place(skip)}: {skip.reason}" for skip in listing.skips)]
+    return [*told, *(f"skipped {_place(skip)}: {skip.reason}" for skip in skips)]
 
 
 def turns(name: str, source: Path, **options: Any) -> list[Any]:

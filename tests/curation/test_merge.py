@@ -164,7 +164,7 @@ def test_what_can_not_be_merged_is_said(birds: Path, tmp_path: Path) -> None:
         phidata.merge([birds], out=out, to="csv")
     with pytest.raises(UsageError, match="can not be the name of a data set"):
         phidata.merge([birds], out=out, name="a/b")
-    (birds / ".journal.jsonl").touch()
+    (birds / ".journal").mkdir()
     with pytest.raises(DataError, match="is an unfinished conversion"):
         phidata.merge([birds], out=out)
 

@@ -384,7 +384,7 @@ def test_a_manifest_without_an_end_to_its_depth_is_refused(tmp_path: Path) -> No
 def test_an_unfinished_conversion_is_refused(tmp_path: Path, shape: Shape) -> None:
     write_folder(tmp_path / "out", shape)
     (tmp_path / "out" / "manifest.json").unlink()
-    (tmp_path / "out" / ".journal.jsonl").touch()
+    (tmp_path / "out" / ".journal").mkdir()
     assert "is an unfinished conversion; run the same `phidata convert` command again" in refusal(tmp_path / "out")
 
 

@@ -268,7 +268,7 @@ def test_what_is_not_whole_is_never_pushed(folder: Path) -> None:
         f"{folder} is not pushed, it is not what its manifest says: {folder}/data/val-00000-of-00001.parquet is "
         f"missing; copy it again (1 in all; `phidata verify {folder}` shows them)"
     )
-    (folder / ".journal.jsonl").touch()
+    (folder / ".journal").mkdir()
     with pytest.raises(DataError, match="is an unfinished conversion"):
         phidata.push(folder, "org/birds")
 

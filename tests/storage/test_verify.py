@@ -210,7 +210,7 @@ def test_what_is_no_finished_folder_can_not_be_verified(tmp_path: Path) -> None:
         phidata.verify(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"no manifest\.json in .*; it holds no finished conversion"):
         phidata.verify(tmp_path)
-    (tmp_path / ".journal.jsonl").touch()
+    (tmp_path / ".journal").mkdir()
     with pytest.raises(DataError, match="is an unfinished conversion"):
         phidata.verify(tmp_path)
 

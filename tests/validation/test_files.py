@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 import phidata
 from phidata import DataError, UsageError
 from phidata.validation import lines as lines_module
+from phidata.validation import iter_parts
 from phidata.validation import part as part_module
+from phidata.validation.id_hashes import NO_ID, Repeated
 from phidata.validation.lines import line_ranges, read_lines
 
 GOOD = '{"id": "%s", "source": "s", "conversations": [{"images": [], "user": "u", "assistant": "x"}]}'
@@ -35,7 +38,7 @@ def test_each_line_lies_in_exactly_one_range(tmp_path_factory: pytest.TempPathFa
     file = tmp_path_factory.getbasetemp() / "ranges.jsonl"
     file.write_bytes(data)
     ranges = list(line_ranges(str(file), size))
-    read = [line for part in ranges for line in read_lines(part, size).split()]
+    read = [line for part in ranges for line in read_lines(part, size).lines]
     whole = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     assert read == (whole if whole[-1] else whole[:-1])
     assert [part.start for part in ranges] == [0, *(part.end for part in ranges)][: len(ranges)]
@@ -88,6 +91,35 @@ def test_the_size_of_ranges_does_not_show(tmp_path: Path, monkeypatch: pytest.Mo
     assert phidata.validate(file) == whole
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_findings_come_in_parts_however_many_there_are(tmp_path: Path, jobs: int) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(rows("a") + "\n" * 5000 + rows("b", "a"))
+    parts = list(iter_parts(file, media="none", jobs=jobs))
+    assert [len(part.diagnostics) for part in parts] == [1000] * 5 + [0, 0, 1]
+    lines = [found.line for part in parts for found in part.diagnostics]
+    assert lines == [*range(2, 5002), 5003]
+    assert sum(part.rows for part in parts) == 3
+
+
+def test_blocks_of_a_range_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(rows(*range(3000)) + "{\n" + rows(*range(2999, 5000)))
+    whole = phidata.validate(file)
+    assert [(item.code, item.line) for item in whole.diagnostics] == [("PHI008", 3001), ("PHI201", 3002)]
+    monkeypatch.setattr("phidata.validation.task.BLOCK_BYTES", 1000)
+    assert phidata.validate(file) == whole
+
+
+@pytest.mark.parametrize("many", [1, 1 << 20])
+def test_hashes_that_stand_twice_are_found_at_their_places(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr("phidata.validation.id_hashes._MANY", many)
+    repeated = Repeated(array("q", [5, NO_ID, 7, -9, 5, NO_ID, 2**63 - 1, 8, 2**63 - 1, 7, 21]))
+    assert (bool(repeated), repeated.places(0, 11), repeated.places(3, 9)) == (True, [0, 2, 4, 6, 8, 9], [1, 3, 5])
+    assert not Repeated(array("q", [1, 2, NO_ID, NO_ID]))
+    assert not Repeated(array("q"))
+
+
 def test_the_number_of_jobs_does_not_show(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     image = '"images": ["a.png"]'
@@ -120,7 +152,7 @@ def test_files_given_one_by_one_are_data_sets_of_their_own(tmp_path: Path) -> No
 def test_equal_hashes_of_different_ids_are_no_duplicates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(rows("a", "b", "c", "b") + "\n" + rows("a"))
-    monkeypatch.setattr("phidata.validation.ids.hash", lambda id_: -1 if id_ is None else 7, raising=False)
+    monkeypatch.setattr("phidata.validation.id_hashes.hash", lambda _: 7, raising=False)
     assert found(file) == [("PHI005", "rows.jsonl", 5), ("PHI201", "rows.jsonl", 4), ("PHI201", "rows.jsonl", 6)]
 
 
@@ -177,7 +209,7 @@ def test_what_a_conversion_leaves_beside_the_splits_is_no_data(tmp_path: Path) -
 
 def test_an_unfinished_conversion_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set_train.jsonl").write_text(rows("a"))
-    (tmp_path / ".journal.jsonl").touch()
+    (tmp_path / ".journal").mkdir()
     with pytest.raises(DataError, match="unfinished conversion"):
         phidata.validate(tmp_path)
 

@@ -1,0 +1,59 @@
+"""Where a worker is, told to its parent without a message: a few bytes of memory that both map."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+import time
+from typing import NamedTuple
+
+_LAYOUT = struct.Struct("<qqqd")
+NOTHING = -1
+
+
+class Place(NamedTuple):
+    """The range that a worker is in, the row that it converts (or NOTHING), since when (seconds of the monotonic
+    clock, which all processes of a machine share), and how many rows of the range are done."""
+
+    range: int
+    row: int
+    num_done: int
+    since: float
+
+
+class Watch:
+    """The worker's side writes, the parent's reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
+        self._place = Place(NOTHING, NOTHING, 0, 0.0)
+
+    def begin_range(self, number: int) -> None:
+        self._put(Place(number, NOTHING, 0, time.monotonic()))
+
+    def begin_row(self, number: int) -> None:
+        self._put(self._place._replace(row=number, since=time.monotonic()))
+
+    def end_row(self) -> None:
+        self._put(self._place._replace(row=NOTHING, num_done=self._place.num_done + 1))
+
+    def read(self) -> Place:
+        return Place(*_LAYOUT.unpack_from(self._memory))
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def _put(self, place: Place) -> None:
+        self._place = place
+        _LAYOUT.pack_into(self._memory, 0, *place)
+
+
+def new_watch_file() -> int:
+    """The descriptor of memory for a watch, which belongs to no name."""
+    with tempfile.TemporaryFile(prefix="phidata-") as file:
+        file.truncate(mmap.PAGESIZE)
+        descriptor = os.dup(file.fileno())
+    Watch(descriptor)._put(Place(NOTHING, NOTHING, 0, 0.0))
+    return descriptor
