@@ -154,7 +154,9 @@ DECOMPRESSION_BOMB = Rule(
     title="an image too large to be decoded safely",
     explanation=(
         "The image claims more than 178 956 970 pixels, or text that unpacks to megabytes. A few kilobytes can "
-        "claim a size that exhausts the memory, so such files are not decoded; Pillow refuses them too."
+        "claim a size that exhausts the memory, so such files are not decoded; Pillow refuses them too. Or it would "
+        "take minutes: a JPEG of more than 500 scans, a plain PPM of more than 1 000 comments, a header that goes on "
+        "for megabytes, and with `--media decode` more than 5 000 frames or 1 073 741 824 pixels in all of them."
     ),
     remedy="scale the image down, or remove it",
 )

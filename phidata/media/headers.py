@@ -48,8 +48,8 @@ def _jpeg(head: bytes) -> ImageHeader | None:
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", head, position + 5)
             return _sized(width, height, "JPEG")
-        if marker < 0xC0 or 0xD0 <= marker <= 0xDA:  # filling, or pixels without a frame: a decoder has to say
-            return None
+        if marker < 0xC0 or 0xD0 <= marker <= 0xDA or marker == 0xFF:  # pixels without a frame, or filling
+            return None  # a decoder has to say
         position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
     return None
 
@@ -79,7 +79,7 @@ def _pillow_header(data: bytes) -> ImageHeader:
     from phidata.media.pillow import UNDECODABLE, open_image, strict_pillow
 
     try:
-        with strict_pillow(), open_image(BytesIO(data)) as image:
+        with strict_pillow(), open_image(BytesIO(data), decodes=False) as image:
             width, height = _tiff_size(image) if image.format == "TIFF" else image.size
             return ImageHeader(width, height, image.format or "?")
     except (*UNDECODABLE, Image.DecompressionBombError) as error:

@@ -10,9 +10,12 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image, ImageFile
+
+from phidata.media.effort import check_effort, metered
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 LARGE_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: above it Pillow warns, above its double Pillow refuses
@@ -52,10 +55,16 @@ def strict_pillow() -> Iterator[list[warnings.WarningMessage]]:
         _strict.leave()
 
 
-def open_image(file: BinaryIO, *, more_formats: tuple[str, ...] = ()) -> Image.Image:
-    """Read the header of a picture in one of FORMATS, or of `more_formats`, as far as this Pillow has them."""
+def open_image(file: BinaryIO, *, more_formats: tuple[str, ...] = (), decodes: bool = True) -> Image.Image:
+    """Read the header of a picture in one of FORMATS, or of `more_formats`, as far as this Pillow has them.
+
+    Raises TooLaboriousError for a header that goes on and on; where the caller `decodes` it, also for a picture that
+    would take minutes.
+    """
     Image.init()
-    return Image.open(file, formats=[name for name in FORMATS + more_formats if name in Image.OPEN])
+    if decodes:
+        check_effort(file.getvalue() if isinstance(file, BytesIO) else file.read())
+    return Image.open(metered(file), formats=[name for name in FORMATS + more_formats if name in Image.OPEN])
 
 
 def orientation(image: Image.Image) -> int:
@@ -66,7 +75,7 @@ def orientation(image: Image.Image) -> int:
     if image.format in ("JPEG", "MPO") and "exif" not in image.info and "xmp" not in image.info:
         return 1
     value = Image.Image.getexif(image).get(EXIF_ORIENTATION, 1)  # PNG's own method would decode the pixels
-    return value if value in range(2, 9) else 1
+    return int(value) if value in range(2, 9) else 1  # it may be stored as a fraction
 
 
 def claimed_pixels(error: Image.DecompressionBombError) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import count, takewhile
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -12,11 +13,12 @@ from PIL import Image, UnidentifiedImageError
 from phidata.diagnostics import image_rules
 from phidata.diagnostics.excerpt import printable, quoted
 from phidata.media.defect import Defect
+from phidata.media.effort import MAX_FRAMES, TooLaboriousError
 from phidata.media.pillow import LARGE_PIXELS, UNDECODABLE, claimed_pixels, open_image, orientation, strict_pillow
 from phidata.media.presence import unreadable
 from phidata.media.signature import begins_like
 
-MAX_DECODED_PIXELS = 1 << 31  # in all frames together: a few kilobytes can claim thousands of large ones
+MAX_DECODED_PIXELS = 1 << 30  # in all frames together: a few kilobytes can claim thousands of large ones
 
 
 def probe(source: str | bytes, *, decode: bool) -> list[Defect]:
@@ -38,20 +40,19 @@ def probe(source: str | bytes, *, decode: bool) -> list[Defect]:
 
 def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
     try:
-        image = open_image(file)
+        image = open_image(file, decodes=decode)
         num_pixels = image.width * image.height
         if num_pixels > LARGE_PIXELS:
             yield Defect(image_rules.LARGE_IMAGE, f"has {num_pixels:,} pixels")
         animated = getattr(image, "is_animated", False) and image.format != "MPO"  # that is a camera's preview beside
         if animated:
             yield Defect(image_rules.ANIMATED, "has more than one frame")
-        num_frames = getattr(image, "n_frames", 1) if animated and decode else 1
         if decode and image.format != "TIFF":  # Pillow turns a TIFF while decoding it, and forgets how it was stored
-            _decode(image, num_frames=num_frames)
+            _decode(image, animated=animated)
         if (turned := orientation(image)) != 1:
             yield Defect(image_rules.ORIENTATION, f"is stored turned or mirrored, EXIF orientation {turned}")
         if decode and image.format == "TIFF":
-            _decode(image, num_frames=num_frames)
+            _decode(image, animated=animated)
     except UnidentifiedImageError:
         yield _unidentified(file)
     except Image.DecompressionBombError as error:
@@ -62,13 +63,36 @@ def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
         yield _damaged(error)
 
 
-def _decode(image: Image.Image, *, num_frames: int) -> None:
-    num_pixels = image.width * image.height * num_frames
-    if num_pixels > MAX_DECODED_PIXELS:
-        raise Image.DecompressionBombError(f"{num_pixels} pixels in {num_frames} frames")
-    for number in range(num_frames):
+def _decode(image: Image.Image, *, animated: bool) -> None:
+    """Decode every frame. Raises TooLaboriousError for more than a picture may have."""
+    num_pixels = 0
+    for number in _frames(image) if animated else range(1):
         image.seek(number)
+        num_pixels += image.width * image.height
+        _check_frames(number + 1, num_pixels)
         image.load()
+
+
+def _frames(image: Image.Image) -> Iterable[int]:
+    """The numbers of the frames; those of a GIF and of a TIFF, which counting would read at any length, one by one."""
+    if image.format in ("GIF", "TIFF"):
+        return takewhile(lambda number: _has_frame(image, number), count())
+    num_frames = getattr(image, "n_frames", 1)
+    _check_frames(num_frames, num_frames * image.width * image.height)
+    return range(num_frames)
+
+
+def _has_frame(image: Image.Image, number: int) -> bool:
+    try:
+        image.seek(number)
+    except EOFError:
+        return False
+    return True
+
+
+def _check_frames(num_frames: int, num_pixels: int) -> None:
+    if num_frames > MAX_FRAMES or num_pixels > MAX_DECODED_PIXELS:
+        raise TooLaboriousError(f"it has {num_frames:,} frames or more, of {num_pixels:,} pixels together")
 
 
 def _unidentified(file: BinaryIO) -> Defect:
@@ -80,6 +104,8 @@ def _unidentified(file: BinaryIO) -> Defect:
 
 
 def _damaged(error: Exception) -> Defect:
+    if isinstance(error, TooLaboriousError):
+        return Defect(image_rules.DECOMPRESSION_BOMB, f"would take too long to decode: {error}")
     if "Decompressed data too large" in str(error):
         return Defect(image_rules.DECOMPRESSION_BOMB, "holds text that unpacks to too much data")
     return Defect(image_rules.IMAGE_DAMAGED, f"can not be decoded: {_text(error)}")

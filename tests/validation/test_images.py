@@ -84,7 +84,9 @@ def test_many_frames_are_a_bomb_as_well(tmp_path: Path, monkeypatch: pytest.Monk
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert codes(tmp_path / "a.gif") == {"PHI410"}
     monkeypatch.setattr("phidata.media.probe.MAX_DECODED_PIXELS", 499)
-    assert [defect.what for defect in probe(str(tmp_path / "a.gif"), decode=True)][1:] == ["claims 500 pixels"]
+    assert [defect.what for defect in probe(str(tmp_path / "a.gif"), decode=True)][1:] == [
+        "would take too long to decode: it has 5 frames or more, of 500 pixels together"
+    ]
 
 
 def test_a_jpeg_with_a_preview_beside_is_not_animated(tmp_path: Path) -> None:
