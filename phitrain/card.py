@@ -14,6 +14,7 @@ from typing import Any
 
 from phidata.errors import DataError, PhidataError
 from phidata.loading import open_folder
+from phitrain.log import loss_words
 from phitrain.models.hub import is_local
 from phitrain.output import RUN_CONFIG
 
@@ -146,7 +147,8 @@ def _facts(config: Values, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts.append(("steps", f"{summary['steps']:,} of {train['batch_size']} conversations each"))
     facts.append(("precision", f"{config['model']['precision']}, master weights and optimizer in fp32"))
     if {"first_loss", "last_loss"} <= summary.keys():
-        facts.append(("loss", f"{summary['first_loss']:.4f} at the first step, {summary['last_loss']:.4f} at the last"))
+        first, last = loss_words(summary["first_loss"]), loss_words(summary["last_loss"])
+        facts.append(("loss", f"{first} at the first step, {last} at the last"))
     return facts
 
 

@@ -319,6 +319,12 @@ def _check_combinations(config: Config) -> None:
                 raise UsageError(
                     f"strategy.{name} concerns lora and qlora, found strategy.kind {strategy.kind}; {remedy}"
                 )
+    alpha = strategy.lora_rank * strategy.lora_alpha_ratio
+    if strategy.kind in ("lora", "qlora") and round(alpha) < 1:
+        raise UsageError(
+            f"--lora_rank {strategy.lora_rank} times --lora_alpha_ratio {strategy.lora_alpha_ratio:g} is an alpha of "
+            f"{alpha:g}, which is rounded to 0, so that adapters change nothing; raise one of them"
+        )
     if strategy.train_projector and strategy.kind != "frozen-vision":
         raise UsageError(
             f"strategy.train_projector concerns frozen-vision, found strategy.kind {strategy.kind}; leave it out"

@@ -20,6 +20,11 @@ def line_of(values: Mapping[str, Any]) -> str:
     return json.dumps(_plain(values), allow_nan=False) + "\n"
 
 
+def loss_words(loss: float | None) -> str:
+    """A loss of the log, for people."""
+    return "not finite" if loss is None else f"{loss:.4f}"
+
+
 def read_log(path: Path) -> list[Line]:
     """The steps of a log. A last line that was not finished is left out; no file is no steps.
 

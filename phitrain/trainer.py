@@ -225,11 +225,10 @@ def finish(run: Run, engine: Engine) -> Document:
     steps = read_log(run.output / LOG)
     trained, whole = num_parameters(engine)
     seconds = sum(step["seconds"] for step in steps)
-    losses = [step["loss"] for step in steps if step["loss"] is not None]  # null where one was not finite
     summary: Document = {
         "steps": steps[-1]["step"],
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
+        "first_loss": steps[0]["loss"],  # None where it is not finite
+        "last_loss": steps[-1]["loss"],
         "tokens_per_s": sum(step["tokens_per_s"] * step["seconds"] for step in steps) / seconds,
         "images_per_s": sum(step["images_per_s"] * step["seconds"] for step in steps) / seconds,
         "samples_per_s": sum(step["samples_per_s"] * step["seconds"] for step in steps) / seconds,

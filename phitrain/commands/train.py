@@ -16,6 +16,7 @@ from phitrain.commands.options import check_places, flag, form, names_of, requir
 from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import data_folder, ensure_data
+from phitrain.log import loss_words
 from phitrain.models.adapter import check_model
 from phitrain.output import check_apart, check_output
 from phitrain.recipes import read_recipe
@@ -238,6 +239,6 @@ def summary_line(summary: dict[str, Any]) -> str:
             f"--resume_from_checkpoint goes on from {folder}/checkpoint-{summary['stopped_at']}"
         )
     return (
-        f"{summary['steps']} steps in {summary['seconds']:.0f} s, loss {summary['first_loss']:.4f} to "
-        f"{summary['last_loss']:.4f}, {summary['tokens_per_s']:,.0f} tokens/s; model in {folder}"
+        f"{summary['steps']} steps in {summary['seconds']:.0f} s, loss {loss_words(summary['first_loss'])} to "
+        f"{loss_words(summary['last_loss'])}, {summary['tokens_per_s']:,.0f} tokens/s; model in {folder}"
     )

@@ -48,12 +48,12 @@ def mean_rate(log: Sequence[Line], field: str) -> float:
 
 
 def _progress(config: Config, log: Sequence[Line]) -> list[tuple[str, str, str]]:
-    last, total = log[-1], total_steps(config, log[-1])
+    train, last, total = config["train"], log[-1], total_steps(config, log[-1])
     losses = [line["loss"] for line in log if line["loss"] is not None]
     elapsed = tqdm.format_interval(sum(line["seconds"] for line in log))
     return [
         ("steps", f"{last['step']:,}", f"in {elapsed}" if last["step"] == total else f"of {total:,}, in {elapsed}"),
-        ("epoch", f"{last['epoch']:.4g}", f"of {config['train']['num_train_epochs']}"),
+        ("epoch", f"{last['epoch']:.4g}", "" if train["max_steps"] else f"of {train['num_train_epochs']}"),
         ("loss", number(losses[-1]) if losses else "none", f"from {number(losses[0])}" if losses else ""),
     ]
 

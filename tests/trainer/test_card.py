@@ -12,6 +12,7 @@ import yaml
 
 from phidata.errors import DataError
 from phitrain.card import read_run, write_card
+from phitrain.commands.train import summary_line
 from phitrain.config import config_from
 
 from .tuned import PEFT_WARNS, save_tuned, tuned
@@ -85,6 +86,13 @@ def test_people_learn_what_was_trained_on_what(tmp_path: Path, data_folder: Path
     ):
         assert line in lines
     assert re.match(r"python \d.*, phidata-vision \d.*, torch \d.*, transformers \d", lines[-1])
+
+
+def test_a_loss_that_was_not_finite_is_no_number(tmp_path: Path, data_folder: Path) -> None:
+    write_card(tmp_path, config("a/b", data_folder), {**SUMMARY, "last_loss": None}, {})
+    assert "| loss | 3.2100 at the first step, not finite at the last |" in card(tmp_path)[1]
+    summary = {"output_dir": "o", "steps": 2, "seconds": 3, "first_loss": None, "last_loss": None, "tokens_per_s": 4}
+    assert summary_line(summary) == "2 steps in 3 s, loss not finite to not finite, 4 tokens/s; model in o"
 
 
 def test_scores_stand_side_by_side_with_their_intervals(tmp_path: Path) -> None:

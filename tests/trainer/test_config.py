@@ -51,6 +51,10 @@ def test_a_setting_is_toml_or_text(text: str, value: dict[str, Any]) -> None:
             "strategy.kind is 'lra'; it must be one of full, frozen-vision, lora, qlora; did you mean 'lora'?",
         ),
         ({"strategy": {"dora": True}}, "strategy.dora concerns lora and qlora, found strategy.kind full"),
+        (
+            {"strategy": {"kind": "lora", "lora_rank": 1, "lora_alpha_ratio": 0.25}},
+            "--lora_rank 1 times --lora_alpha_ratio 0.25 is an alpha of 0.25, which is rounded to 0",
+        ),
         ({"train": {"batch_size": 0}}, "train.batch_size is 0; it must be at least 1"),
         ({"train": 3}, "configuration section 'train' must be a table"),
         ({"model": {"precision": "fp8"}}, "model.precision is 'fp8'; it must be one of auto, bf16, fp16, fp32"),

@@ -259,6 +259,11 @@ def test_a_run_that_was_stopped_shows_what_there_is(data: Path, tmp_path: Path) 
     assert "Configuration" in page.texts
 
 
+def test_where_steps_are_counted_no_epoch_is_the_last(data: Path, tmp_path: Path) -> None:
+    page = Page(write_report_page(write_run(tmp_path / "run", data, [], max_steps=26)))
+    assert page.texts[page.texts.index("steps") :][:6] == ["steps", "24", "of 26, in 00:48", "epoch", "2.4", "loss"]
+
+
 def test_data_that_is_gone_is_said_beside_the_sample(data: Path, tmp_path: Path) -> None:
     answers = {(0, 0): "red", (1, 0): "green", (2, 0): "red", (3, 0): "1", (3, 1): "2"}
     run = write_run(tmp_path / "run", data, [answers])
