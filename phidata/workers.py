@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -18,17 +18,23 @@ from multiprocessing.connection import Connection
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:{end}]; from {module} import main; main()"
 
 
-def start_worker(module: str, *arguments: str, files: Sequence[int] = ()) -> tuple[subprocess.Popen[bytes], Connection]:
+def start_worker(
+    module: str, *arguments: str, files: Sequence[int] = (), environment: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], Connection]:
     """Start a process that runs `main()` of a module; returns it and our end of the pipe.
 
     It finds in `sys.argv` the arguments, and last the descriptor of its own end. `files` are descriptors that it
-    inherits. It writes to standard error only, and never gets Ctrl-C: that is for its parent to answer.
+    inherits, `environment` variables that it gets beside ours. It writes to standard error only, and never gets
+    Ctrl-C: that is for its parent to answer.
     """
     ours, theirs = Pipe()
     program = PROGRAM.format(module=module, end=-1 - len(arguments))
     command = [sys.executable, "-c", program, *sys.path, *arguments, str(theirs.fileno())]
+    variables = {**os.environ, **environment} if environment else None
     with theirs, _interrupt_blocked():
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[*files, theirs.fileno()])
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[*files, theirs.fileno()], env=variables
+        )
     return process, ours
 
 

@@ -8,42 +8,59 @@ nesting, integers beyond a double, and what the rules say about single strings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from phidata.validation.block import are_rows_on_lines, num_quotes
 from phidata.validation.paths import are_image_paths
 from phidata.validation.scan import MAX_DEPTH
 from phidata.validation.tokens import control_tokens
+
+Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class AcceptedTurn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A turn as it stands in its line: UNSET is a key that is not there."""
 
     images: list[str]
-    user: str
-    assistant: str
+    user: Filled
+    assistant: Filled
     answers: list[str] | UnsetType | None = UNSET
 
 
 class AcceptedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A row in which no rule finds anything."""
 
-    id: str
-    source: str
-    conversations: list[AcceptedTurn]
+    id: Filled
+    source: Filled
+    conversations: Annotated[list[AcceptedTurn], msgspec.Meta(min_length=1)]
     metadata: dict[str, Any] | UnsetType | None = UNSET
 
 
-_decode = msgspec.json.Decoder(AcceptedRow).decode
+class _TypedTurn(AcceptedTurn, forbid_unknown_fields=True, gc=False):
+    user: str
+    assistant: str
+
+
+class _TypedRow(AcceptedRow, forbid_unknown_fields=True, gc=False):
+    id: str
+    source: str
+    conversations: list[_TypedTurn]  # type: ignore[assignment]  # only read here
+
+
+_decoder = msgspec.json.Decoder(AcceptedRow)
+_decode = _decoder.decode
+_decode_typed = msgspec.json.Decoder(_TypedRow).decode
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_row(line: bytes) -> AcceptedRow | None:
     """The row of a line that has the right shape, whatever else is wrong with it."""
     try:
-        return _decode(line)
+        return _decode_typed(line)
     except _REFUSED:
         return None
 
@@ -65,33 +82,44 @@ def accept(lines: Sequence[bytes]) -> Accepted | None:
     return _accept(rows, b"\n".join(lines))
 
 
-def _accept(rows: list[AcceptedRow], block: bytes) -> Accepted | None:
-    paths: list[str] = []
-    texts: list[str] = []
-    num_optional = 0  # strings that only some rows have, keys included
+def accept_block(block: bytes) -> Accepted | None:
+    """The rows of whole lines when every one of them is clean and has nothing around its row; else None."""
     try:
-        for row in rows:
-            if not (row.id and row.source and row.conversations):
-                return None
-            if row.metadata is not UNSET:
-                num_optional += 1 + _num_strings(row.metadata, 1)
-            for turn in row.conversations:
-                paths += turn.images
-                texts += (turn.user, turn.assistant)
-                if turn.answers is not UNSET:
-                    num_optional += 1 + _num_answers(turn.answers)
+        rows = _decoder.decode_lines(block)
+    except _REFUSED:
+        return None
+    return _accept(rows, block) if are_rows_on_lines(block, len(rows)) else None
+
+
+def _accept(rows: list[AcceptedRow], block: bytes) -> Accepted | None:
+    turns = [turn for row in rows for turn in row.conversations]
+    texts = [turn.user for turn in turns] + [turn.assistant for turn in turns]
+    paths = list(chain.from_iterable([turn.images for turn in turns]))
+    try:
+        num_optional = _num_optional(rows, turns)
     except (RecursionError, OverflowError, _Unsure):
         return None
-    num_turns = len(texts) // 2
-    num_strings = 5 * len(rows) + 5 * num_turns + len(paths) + num_optional  # a row and a turn have 3 keys and 2 texts
+    num_strings = 5 * len(rows) + 5 * len(turns) + len(paths) + num_optional  # a row and a turn have 3 keys and 2 texts
     escaped = b"\\" in block
     if (
-        _num_quotes(block, escaped=escaped) == 2 * num_strings
+        num_quotes(block, escaped=escaped) == 2 * num_strings
         and are_image_paths(paths, escaped=escaped)
         and _are_plain_texts(texts, markup=escaped or b"<" in block, escaped=escaped)
     ):
-        return Accepted(rows, num_turns, len(paths))
+        return Accepted(rows, len(turns), len(paths))
     return None
+
+
+def _num_optional(rows: Sequence[AcceptedRow], turns: Sequence[AcceptedTurn]) -> int:
+    """The strings that only some rows have, keys included."""
+    metadata = [row.metadata for row in rows]
+    answers = [turn.answers for turn in turns]
+    total = 0
+    if metadata.count(UNSET) < len(rows):
+        total += sum(1 + _num_strings(value, 1) for value in metadata if value is not UNSET)
+    if answers.count(UNSET) < len(turns):
+        total += sum(1 + _num_answers(value) for value in answers if value is not UNSET)
+    return total
 
 
 class _Unsure(Exception):
@@ -122,16 +150,8 @@ def _num_answers(answers: list[str] | None) -> int:
     return len(answers)
 
 
-def _num_quotes(block: bytes, *, escaped: bool) -> int:
-    """The quotes that begin or end a string. A key that stands twice makes more of them than the decoded row needs."""
-    if not escaped:
-        return block.count(b'"')
-    block = block.replace(rb"\\", b"")
-    return block.count(b'"') - block.count(rb"\"")
-
-
 def _are_plain_texts(texts: list[str], *, markup: bool, escaped: bool) -> bool:
-    if not all(texts) or any(map(str.isspace, texts)):
+    if any(map(str.isspace, texts)):
         return False
     if markup and any(map(control_tokens, texts)):
         return False

@@ -129,6 +129,6 @@ class NumberIds:
         for file in self._data_set.files:
             if not file.is_shard:
                 for lines in line_ranges(file.path, RANGE_BYTES):
-                    read = read_lines(lines, RANGE_BYTES).split()
+                    read = read_lines(lines, RANGE_BYTES).lines
                     census.add((without_marks(line) for line in read if len(line) <= MAX_LINE_BYTES), file.path)
         return census.result(copies_go=self._copies_go).taken

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from phidata.diagnostics import Diagnostic, row_rules
 from phidata.diagnostics.excerpt import quoted
+from phidata.validation.id_hashes import Repeated
 from phidata.validation.row import Row, find_row
 from phidata.validation.scan import Fault
 from phidata.validation.shards import RowRange
 from phidata.validation.task import Range, range_lines
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 class IdIndex:
@@ -27,10 +23,13 @@ class IdIndex:
         self._hashes = array("q")
         self._ranges: list[tuple[Range, int, int]] = []  # each with its first line's number, and place in _hashes
 
-    def add(self, ids: Sequence[str | None], rows: Range, first_line: int) -> None:
-        """Take in the ids of a range of a file, one for each of its lines or rows."""
+    def begin(self, rows: Range, first_line: int) -> None:
+        """What is added from now on are the ids of this range of a file."""
         self._ranges.append((rows, first_line, len(self._hashes)))
-        self._hashes.extend(map(hash, ids))
+
+    def add(self, hashes: array[int]) -> None:
+        """Take in the hashes of ids, one for each line or row."""
+        self._hashes.extend(hashes)
 
     def duplicates(self) -> Iterator[Diagnostic]:
         """A finding for each row whose id an earlier row has, in order."""
@@ -46,11 +45,12 @@ class IdIndex:
 
     def _suspects(self) -> Iterator[tuple[int, Row]]:
         """The rows whose hash is not the only one of its kind, read again, each with its place in the data set."""
-        suspected = _repeated(self._hashes)
+        repeated = Repeated(self._hashes)
+        if not repeated:
+            return
         ends = [start for _, _, start in self._ranges[1:]] + [len(self._hashes)]
         for (rows, first_line, start), end in zip(self._ranges, ends, strict=True):
-            indices = suspected[start:end].nonzero()[0].tolist()
-            if indices:
+            if indices := repeated.places(start, end):
                 read = range_lines(rows, self._range_bytes)
                 in_shard = isinstance(rows, RowRange)
                 for index in indices:
@@ -64,17 +64,6 @@ class IdIndex:
         if isinstance(rows, RowRange):
             return f"row {number}" if rows.path == path else f"{rows.path}: row {number}"
         return f"line {number}" if rows.path == path else f"{rows.path}:{number}"
-
-
-def _repeated(hashes: array[int]) -> npt.NDArray[np.bool_]:
-    """Which of them are those of ids and stand more than once."""
-    import numpy as np  # takes longer to import than most files take to check
-
-    values = np.frombuffer(hashes, dtype=np.int64)
-    ordered = np.sort(values)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    suspected: npt.NDArray[np.bool_] = np.isin(values, repeated) & (values != hash(None))
-    return suspected
 
 
 def _duplicate(row: Row, id_: str, earlier: str, *, is_copy: bool) -> Diagnostic:

@@ -1,31 +1,36 @@
-"""One range of rows checked: the fast path for what is clean, the slow path for the rows that are not."""
+"""Rows of one range checked: the fast path for what is clean, the slow path for the rows that are not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
 
 from phidata.diagnostics import Diagnostic, Rule, line_rules
-from phidata.validation.accept import Accepted, AcceptedRow, accept, decode_row
+from phidata.validation.accept import Accepted, AcceptedRow, accept, accept_block, decode_row
 from phidata.validation.checks import RowChecks
 from phidata.validation.concern import Concern
+from phidata.validation.id_hashes import NO_ID, id_hashes
 from phidata.validation.images import RowImages
 from phidata.validation.inputs import DataFile, Media
 from phidata.validation.lines import MAX_LINE_BYTES, Lines
 from phidata.validation.meaning import turns
 from phidata.validation.row import Row, find_row, line_diagnostic, read_row
 
-BLOCK_LINES = 64  # accepted or refused together; more of them do not stay in the processor's cache
-
-# A range is what is held in memory at a time, with all its findings. Where a row takes longer it is smaller, so that
+# A range is what a process is given at a time: enough that giving it costs nothing beside it, and so little that the
 # processes have an even share.
-RANGE_BYTES: dict[Media, int] = {"none": 1 << 17, "exists": 1 << 17, "header": 1 << 16, "decode": 1 << 14}
+RANGE_BYTES: dict[Media, int] = {"none": 1 << 20, "exists": 1 << 20, "header": 1 << 16, "decode": 1 << 14}
+
+BLOCK_BYTES = 96 << 10  # accepted or refused together; the memory of larger ones goes back to the system each time
+BLOCK_LINES = 64  # accepted or refused together when their block is refused
+MANY_FINDINGS = 1000  # no part has many more: what is held in memory does not depend on how much is wrong
 
 
 class Part(msgspec.Struct, kw_only=True):
-    """What was found in some rows of a file; `ids` has an entry for each line, None where it has no id to be read.
+    """What was found in some rows of a file; `id_hashes` has an entry for each line.
 
     `tokens` has the length of each row that was counted. `accepted` findings stand in a baseline, and not here.
     """
@@ -34,19 +39,18 @@ class Part(msgspec.Struct, kw_only=True):
     rows: int = 0
     turns: int = 0
     images: int = 0
-    ids: list[str | None] = []
+    id_hashes: array[int] = msgspec.field(default_factory=partial(array, "q"))
     diagnostics: list[Diagnostic] = []
     tokens: list[int] = []
     accepted: int = 0
 
 
 class RowsCheck:
-    """One walk over rows that are given as lines."""
+    """A walk over rows that are given as lines, in order. `first` is the place of the first one in its range."""
 
     def __init__(
         self,
         file: DataFile,
-        lines: Sequence[bytes],
         images: RowImages,
         checks: RowChecks | None,
         *,
@@ -54,110 +58,125 @@ class RowsCheck:
         in_shard: bool = False,
     ) -> None:
         self.file = file
-        self.lines = lines
-        self.ended = True
         self.images = images
         self.checks = checks
-        self.first = first  # the place of the first line in its range
         self.in_shard = in_shard
-        self.part = Part(num_lines=len(lines))
+        self.part = Part()
+        self._first = first  # the place of the first of the lines that are looked at
 
-    def run(self) -> Part:
-        """Check them all, many at a time where they are clean."""
-        for start in range(0, len(self.lines), BLOCK_LINES):
-            block = self.lines[start : start + BLOCK_LINES]
+    def check(self, lines: Sequence[bytes], *, ended: bool = True) -> Iterator[Part]:
+        """Check some lines, many at a time where they are clean; gives the parts that are full. `ended` says whether a
+        newline follows the last one."""
+        for start in range(0, len(lines), BLOCK_LINES):
+            block = lines[start : start + BLOCK_LINES]
             if clean := accept(block):
-                self.accepted(clean, start)
-            else:
-                for index in range(start, start + len(block)):
-                    self.single(index)
-        return self.part
+                self.accepted(clean, block.__getitem__)
+                yield from self.full()
+                continue
+            for index, line in enumerate(block, start):
+                self._single(line, ended=ended or index + 1 < len(lines))
+                yield from self.full()
 
-    def single(self, index: int) -> None:
-        """Check one line."""
-        if clean := accept(self.lines[index : index + 1]):
-            self.accepted(clean, index)
+    def full(self) -> Iterator[Part]:
+        """The part, when it has many findings; another one is begun."""
+        if len(self.part.diagnostics) >= MANY_FINDINGS:
+            yield self.end()
+
+    def end(self) -> Part:
+        """The part as far as it goes."""
+        part, self.part = self.part, Part()
+        return part
+
+    def accepted(self, clean: Accepted, line: Callable[[int], bytes]) -> None:
+        """Count rows in which no rule finds anything, and look at what is beyond the rules; `line` gives theirs."""
+        self._count(id_hashes([row.id for row in clean.rows]), clean.num_turns, clean.num_images)
+        if self.checks or self.images.are_looked_at:
+            concerns = self._concerns(clean.rows)
+            for index, row in enumerate(clean.rows):
+                own = concerns[index] if concerns else []
+                if own or not self.images.are_sound(self._first + index, row):
+                    self._keep(self._found(line(index), index), index, own)
+        self._first += len(clean.rows)
+
+    def _single(self, line: bytes, *, ended: bool) -> None:
+        if clean := accept([line]):
+            self.accepted(clean, lambda _: line)
             return
         row = read_row(
-            self.lines[index],
+            line,
             path=self.file.path,
-            number=self.first + index + 1,
-            ended=self.ended or index + 1 < len(self.lines),
+            number=self._first + 1,
+            ended=ended,
             images=self.file.images,
             in_shard=self.in_shard,
         )
-        typed = decode_row(self.lines[index]) if self.checks else None
-        concerns = self.concerns([typed], index)[0] if typed else []
-        self.keep(row, index, concerns)
-        self.part.rows += not row.is_blank
-        self.part.ids.append(row.id)
-        for _, turn in turns(row.scan.value):
-            images = turn.get("images")
-            self.part.turns += 1
-            self.part.images += len(images) if isinstance(images, list) else 0
+        typed = decode_row(line) if self.checks else None
+        self._keep(row, 0, self._concerns([typed])[0] if typed else [])
+        images = [turn.get("images") for _, turn in turns(row.scan.value)]
+        num_images = sum(len(of_turn) for of_turn in images if isinstance(of_turn, list))
+        self._count(id_hashes([row.id]), len(images), num_images)
+        self.part.rows -= row.is_blank
+        self._first += 1
 
-    def accepted(self, clean: Accepted, start: int) -> None:
-        """Count rows in which no rule finds anything, and look at what is beyond the rules."""
-        self.part.rows += len(clean.rows)
-        self.part.turns += clean.num_turns
-        self.part.images += clean.num_images
-        self.part.ids += [row.id for row in clean.rows]
-        if not (self.checks or self.images.are_looked_at):
-            return
-        concerns = self.concerns(clean.rows, start)
-        for index, row in enumerate(clean.rows, start):
-            own = concerns[index - start] if concerns else []
-            if own or not self.images.are_sound(self.first + index, row):
-                self.keep(self.found(index), index, own)
+    def _count(self, hashes: array[int], num_turns: int, num_images: int) -> None:
+        self.part.id_hashes.extend(hashes)
+        self.part.num_lines += len(hashes)
+        self.part.rows += len(hashes)
+        self.part.turns += num_turns
+        self.part.images += num_images
 
-    def concerns(self, rows: Sequence[AcceptedRow], start: int) -> list[list[Concern]]:
+    def _concerns(self, rows: Sequence[AcceptedRow]) -> list[list[Concern]]:
         """What the checks of whole rows say about rows that follow each other; empty when none is asked for."""
         if not self.checks:
             return []
-        places = {id(row): self.first + place for place, row in enumerate(rows, start)}
+        places = {id(row): place for place, row in enumerate(rows, self._first)}
         found = self.checks.look(rows, lambda row: self.images.sizes(places[id(row)], row))
         self.part.tokens += found.tokens
         return found.concerns
 
-    def found(self, index: int) -> Row:
+    def _found(self, line: bytes, index: int) -> Row:
         return find_row(
-            self.lines[index],
+            line,
             path=self.file.path,
-            number=self.first + index + 1,
+            number=self._first + index + 1,
             images=self.file.images,
             in_shard=self.in_shard,
         )
 
-    def keep(self, row: Row, index: int, concerns: Sequence[Concern]) -> None:
+    def _keep(self, row: Row, index: int, concerns: Sequence[Concern]) -> None:
         """Keep the findings of a row, those of its images and of the whole row included."""
-        more = [*self.images.faults(self.first + index, row.scan), *(concern.in_row(row) for concern in concerns)]
+        more = [*self.images.faults(self._first + index, row.scan), *(concern.in_row(row) for concern in concerns)]
         self.part.diagnostics += row.diagnostics(more)
 
 
 class LinesCheck(RowsCheck):
-    """One walk over the lines of a range of a file, with what can be wrong with a file of lines."""
+    """A walk over a range of a file, with what can be wrong with a file of lines."""
 
-    def __init__(self, file: DataFile, read: Lines, images: RowImages, checks: RowChecks | None) -> None:
-        lines = read.split()
-        too_long = bool(lines) and len(lines[-1]) > MAX_LINE_BYTES
-        super().__init__(file, lines[:-1] if too_long else lines, images, checks)
-        self.ended = read.ended or too_long
-        self._first_line = lines[0] if lines else b""
-        self._long_line = lines[-1] if too_long else None
-        if read.byte_order_mark:
-            message = "the file begins with a byte order mark, the bytes EF BB BF"
-            self._note(1, self._first_line, line_rules.BYTE_ORDER_MARK, message, fix="safe")
+    def run(self, blocks: Iterable[Lines]) -> Iterator[Part]:
+        """The parts of the range, which is given as blocks of whole lines. The last part may have no findings."""
+        for block in blocks:
+            if block.byte_order_mark:
+                message = "the file begins with a byte order mark, the bytes EF BB BF"
+                first = block.lines[0] if block.lines else b""
+                self._note(first, line_rules.BYTE_ORDER_MARK, message, fix="safe")
+            if len(block.data) <= MAX_LINE_BYTES and (clean := accept_block(block.data)):
+                self.accepted(clean, block.line)
+                yield from self.full()
+            else:
+                yield from self._look_closer(block)
+        yield self.end()
 
-    def run(self) -> Part:
-        super().run()
-        if self._long_line is not None:
-            self.part.num_lines += 1
-            self.part.rows += 1
-            self.part.ids.append(None)
-            message = "the line is longer than 16 MiB"
-            self._note(self.part.num_lines, self._long_line, line_rules.LINE_TOO_LONG, message)
-        return self.part
+    def _look_closer(self, block: Lines) -> Iterator[Part]:
+        lines = block.lines
+        long_line = lines[-1] if lines and len(lines[-1]) > MAX_LINE_BYTES else None
+        if long_line is None:
+            yield from self.check(lines, ended=block.ended)
+            return
+        yield from self.check(lines[:-1])
+        self._note(long_line, line_rules.LINE_TOO_LONG, "the line is longer than 16 MiB")
+        self._count(array("q", [NO_ID]), 0, 0)
+        self._first += 1
 
-    def _note(self, number: int, line: bytes, rule: Rule, message: str, fix: Literal["safe"] | None = None) -> None:
-        found = line_diagnostic(line, rule, message, path=self.file.path, number=number, fix=fix)
+    def _note(self, line: bytes, rule: Rule, message: str, fix: Literal["safe"] | None = None) -> None:
+        found = line_diagnostic(line, rule, message, path=self.file.path, number=self._first + 1, fix=fix)
         self.part.diagnostics.append(found)

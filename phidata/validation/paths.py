@@ -10,8 +10,8 @@ from typing import Any
 from phidata.diagnostics import Rule, image_rules
 from phidata.diagnostics.excerpt import quoted
 from phidata.schema import image_path_pattern
+from phidata.validation.block import has_odd_names
 
-_SUSPECT = re.compile(r"/[/.]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -33,7 +33,7 @@ def are_image_paths(paths: Sequence[str], *, escaped: bool) -> bool:
     a control character.
     """
     joined = f"/{'/'.join(paths)}/"
-    if ":" not in joined and not _SUSPECT.search(joined) and not (escaped and not _plain(joined)):
+    if ":" not in joined and not has_odd_names(joined) and not (escaped and not _plain(joined)):
         return True
     return all(map(_matches(), paths))
 

@@ -55,10 +55,12 @@ def _shard_parts(file: DataFile, ids: IdIndex, check: CheckTasks) -> Iterator[Pa
         yield Part(diagnostics=[unreadable_shard(file.path, error)])
         return
     num_rows = 0
-    for (_, rows), part in check((file, rows) for rows in ranges):
-        ids.add(part.ids, rows, first_line=num_rows + 1)
-        num_rows += part.num_lines
-        yield part
+    for (_, rows), parts in check((file, rows) for rows in ranges):
+        ids.begin(rows, first_line=num_rows + 1)
+        for part in parts:
+            ids.add(part.id_hashes)
+            num_rows += part.num_lines
+            yield part
     yield Part(diagnostics=row_count_diagnostics(file, num_rows, num_rows))
 
 
@@ -68,12 +70,15 @@ def _file_parts(file: DataFile, ids: IdIndex, range_bytes: int, check: CheckTask
         return
     num_lines = num_rows = 0
     tasks = ((file, lines) for lines in line_ranges(file.path, range_bytes))
-    for (_, lines), part in check(tasks):
-        ids.add(part.ids, lines, first_line=num_lines + 1)
-        part.diagnostics = [replace(found, line=found.line + num_lines) for found in part.diagnostics]
-        num_lines += part.num_lines
-        num_rows += part.rows
-        yield part
+    for (_, lines), parts in check(tasks):
+        ids.begin(lines, first_line=num_lines + 1)
+        num_before = num_lines
+        for part in parts:
+            ids.add(part.id_hashes)
+            part.diagnostics = [replace(found, line=found.line + num_before) for found in part.diagnostics]
+            num_lines += part.num_lines
+            num_rows += part.rows
+            yield part
     yield Part(diagnostics=row_count_diagnostics(file, num_lines, num_rows))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from phidata.errors import DataError
 from phidata.validation.checks import Checks
+from phidata.validation.id_hashes import id_hashes
 from phidata.validation.images import FileImages
 from phidata.validation.inputs import DataFile
-from phidata.validation.lines import LineRange, read_lines
-from phidata.validation.part import RANGE_BYTES, LinesCheck, Part, RowsCheck
+from phidata.validation.lines import LineRange, read_blocks, read_lines
+from phidata.validation.part import BLOCK_BYTES, LinesCheck, Part, RowsCheck
 from phidata.validation.seen import Slots
 from phidata.validation.shards import RowRange, ShardImages, open_shard, unreadable_shard
 
@@ -30,27 +31,36 @@ class PartCheck:
         self._slots = slots
         self._images: dict[str, FileImages] = {}
 
-    def __call__(self, task: Task) -> Part:
-        """All that can be said about some rows without knowing others; lines count from the first of them, rows of a
-        shard from the start of the shard."""
+    def __call__(self, task: Task) -> Iterator[Part]:
+        """All that can be said about some rows without knowing others, a part after the other; lines count from the
+        first of the rows, rows of a shard from the start of the shard."""
         file, rows = task
         if isinstance(rows, LineRange):
-            read = read_lines(rows, RANGE_BYTES[self._checks.media])
-            return LinesCheck(file, read, self._images_below(file.images or ""), self._of_rows).run()
-        try:
-            return self._check_shard(file, rows)
-        except DataError as error:
-            num_rows = rows.end - rows.start
-            damaged = unreadable_shard(file.path, error)
-            return Part(num_lines=num_rows, rows=num_rows, ids=[None] * num_rows, diagnostics=[damaged])
+            blocks = read_blocks(rows, BLOCK_BYTES)
+            return LinesCheck(file, self._images_below(file.images or ""), self._of_rows).run(blocks)
+        return self._check_shard(file, rows)
 
-    def _check_shard(self, file: DataFile, rows: RowRange) -> Part:
+    def _check_shard(self, file: DataFile, rows: RowRange) -> Iterator[Part]:
+        num_checked = 0
+        try:
+            for part in self._shard_parts(file, rows):
+                yield part
+                num_checked += part.num_lines
+        except DataError as error:
+            num_left = rows.end - rows.start - num_checked
+            damaged = unreadable_shard(file.path, error)
+            hashes = id_hashes([None] * num_left)
+            yield Part(num_lines=num_left, rows=num_left, id_hashes=hashes, diagnostics=[damaged])
+
+    def _shard_parts(self, file: DataFile, rows: RowRange) -> Iterator[Part]:
         shard = open_shard(file.path)
         images = ShardImages(shard, self._checks.media)
         if shard.path.suffix != ".tar" and not self._of_rows:
-            return self._check_columns(file, rows, cast("ColumnShard", shard), images)
-        lines = shard.lines(rows)
-        return RowsCheck(file, lines, images, self._of_rows, first=rows.start, in_shard=True).run()
+            yield self._check_columns(file, rows, cast("ColumnShard", shard), images)
+            return
+        check = RowsCheck(file, images, self._of_rows, first=rows.start, in_shard=True)
+        yield from check.check(shard.lines(rows))
+        yield check.end()
 
     def _check_columns(self, file: DataFile, rows: RowRange, shard: ColumnShard, images: ShardImages) -> Part:
         """Whole columns tell which rows are clean; only the others become lines."""
@@ -67,12 +77,12 @@ class PartCheck:
             rows=len(texts),
             turns=int(texts.num_turns.sum()),
             images=int(texts.num_images.sum()),
-            ids=texts.ids(),
+            id_hashes=id_hashes(texts.ids()),
         )
         places = [int(place) for place in suspects.nonzero()[0]]
         for place, line in zip(places, texts.lines(places), strict=True):
-            first = rows.start + place
-            part.diagnostics += RowsCheck(file, [line], images, None, first=first, in_shard=True).run().diagnostics
+            check = RowsCheck(file, images, None, first=rows.start + place, in_shard=True)
+            part.diagnostics += [found for own in (*check.check([line]), check.end()) for found in own.diagnostics]
         return part
 
     def _images_below(self, root: str) -> FileImages:
@@ -84,5 +94,5 @@ class PartCheck:
 def range_lines(rows: Range, range_bytes: int) -> Sequence[bytes]:
     """The lines of a range, read again."""
     if isinstance(rows, LineRange):
-        return read_lines(rows, range_bytes).split()
+        return read_lines(rows, range_bytes).lines
     return open_shard(rows.path).lines(rows)

@@ -19,6 +19,8 @@ def main() -> None:
         try:
             check = PartCheck(parent.recv(), shared_slots(int(slots)))
             while True:
-                parent.send(check(parent.recv()))
+                for part in check(parent.recv()):
+                    parent.send(part)
+                parent.send(None)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return

@@ -1,4 +1,7 @@
-"""The same checks in this process or in several; results come in the order of the tasks either way."""
+"""The same checks in this process or in several; results come in the order of the tasks either way.
+
+The parts of a result have to be taken before the next result is asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import cycle
+from secrets import randbelow
 from typing import BinaryIO
 
 from phidata.errors import PhidataError
@@ -16,10 +20,11 @@ from phidata.validation.seen import local_slots, slots_file
 from phidata.validation.task import PartCheck, Task
 from phidata.workers import start_worker
 
-Results = Iterator[tuple[Task, Part]]
+Results = Iterator[tuple[Task, Iterator[Part]]]
 CheckTasks = Callable[[Iterable[Task]], Results]
 
 _AHEAD = 3  # tasks given to a worker before its first result is taken; more would only hold results in memory
+_MAX_HASH_SEED = 2**32 - 1
 
 
 @contextmanager
@@ -32,7 +37,8 @@ def task_checks(checks: Checks, jobs: int) -> Iterator[CheckTasks]:
     workers: list[Worker] = []
     with slots_file() as slots:
         try:
-            workers.extend(Worker(checks, slots) for _ in range(jobs))
+            hash_seed = 1 + randbelow(_MAX_HASH_SEED)  # the same for all: what they hash is compared
+            workers.extend(Worker(checks, slots, hash_seed) for _ in range(jobs))
             yield lambda tasks: _in_order(workers, tasks)
         finally:
             for worker in workers:
@@ -54,21 +60,23 @@ def _in_order(workers: list[Worker], tasks: Iterable[Task]) -> Results:
 class Worker:
     """One process, which answers its tasks in their order."""
 
-    def __init__(self, checks: Checks, slots: BinaryIO) -> None:
+    def __init__(self, checks: Checks, slots: BinaryIO, hash_seed: int) -> None:
         number = slots.fileno()
-        self._process, self._connection = start_worker("phidata.validation.worker", str(number), files=[number])
+        self._process, self._connection = start_worker(
+            "phidata.validation.worker", str(number), files=[number], environment={"PYTHONHASHSEED": str(hash_seed)}
+        )
         self._send(checks)
 
     def give(self, task: Task) -> None:
         self._send(task)
 
-    def take(self) -> Part:
-        """The result of its earliest task. Raises PhidataError when the process has died."""
+    def take(self) -> Iterator[Part]:
+        """The parts of its earliest task. Raises PhidataError when the process has died."""
         try:
-            part: Part = self._connection.recv()
+            while (part := self._connection.recv()) is not None:
+                yield part
         except (EOFError, OSError) as error:
             raise PhidataError(f"a checking process died{self._cause()}; use fewer jobs") from error
-        return part
 
     def _send(self, message: Checks | Task) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died: `take` says so

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from phidata.schema import conversation_schema
-from phidata.validation.accept import accept
+from phidata.validation.accept import Accepted, AcceptedRow, accept, accept_block
 from phidata.validation.row import read_row
 
 from .strategies import dumped, lines, rows
@@ -59,3 +59,53 @@ def test_metadata_may_nest_to_a_depth_of_64(depth: int, accepted: bool) -> None:
     line = row.replace("@", "[" * depth + "]" * depth).encode()
     assert bool(accept([line])) == accepted
     assert findings(line) == ([] if accepted else ["PHI014"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(lines, min_size=1, max_size=3), st.sampled_from([b"\n", b"", b"\n\n", b"\r\n"]))
+def test_a_block_is_accepted_only_when_each_of_its_lines_is(several: list[bytes], end: bytes) -> None:
+    block = b"\n".join(several) + end
+    own = block.removesuffix(b"\n").split(b"\n")
+    if clean := accept_block(block):
+        assert [accept([line]) for line in own] == [Accepted([row], *counts(row)) for row in clean.rows]
+    else:
+        assert not all(accept([line]) and line[:1] == b"{" and line[-1:] == b"}" for line in own)
+
+
+def counts(row: AcceptedRow) -> tuple[int, int]:
+    return len(row.conversations), sum(len(turn.images) for turn in row.conversations)
+
+
+ROW = b'{"id":"%d","source":"s","conversations":[{"images":["a/%d.jpg"],"user":"u","assistant":"x"}]}\n'
+
+
+@pytest.mark.parametrize("num_rows", [3, 1000])  # a few bytes, and more than numpy is asked about
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'{"id":"1",', b'{"id":"1",\n'),
+        (b'{"id":"1",', b' {"id":"1",'),
+        (b"}]}\n", b"}]} \n"),
+        (b"}]}\n", b"}]}\n\n"),
+        (b"}]}\n", b"}]}"),
+        (b'"source":"s",', b'"source":"s","source":"t",'),
+        (b"a/1.jpg", b"a//1.jpg"),
+        (b"a/1.jpg", b"a/./1.jpg"),
+        (b"a/1.jpg", b"/a/1.jpg"),
+        (b"a/1.jpg", b"a/1.jpg/"),
+        (b"a/1.jpg", b"a/.."),
+        (b"a/1.jpg", b"http:a/1.jpg"),
+        (b'"u"', b'"<s>"'),
+        (b'"u"', b'" "'),
+    ],
+)
+def test_one_odd_row_keeps_a_block_from_being_accepted(num_rows: int, old: bytes, new: bytes) -> None:
+    block = b"".join(ROW % (number, number) for number in range(num_rows))
+    assert accept_block(block)
+    assert accept_block(block.removesuffix(b"\n"))
+    assert accept_block(block.replace(old, new, 1)) is None
+
+
+@pytest.mark.parametrize("path", [b"a/.b/c.jpg", b"a/b.:c", b"\xc3\xa9/\xe4\xba\xba.jpg"])
+def test_names_that_only_look_odd_are_accepted_in_a_block(path: bytes) -> None:
+    assert accept_block((ROW % (1, 1) * 1000).replace(b"a/1.jpg", path))

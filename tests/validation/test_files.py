@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import phidata
 from phidata import DataError, UsageError
-from phidata.validation import lines as lines_module
 from phidata.validation import iter_parts
+from phidata.validation import lines as lines_module
 from phidata.validation import part as part_module
 from phidata.validation.id_hashes import NO_ID, Repeated
 from phidata.validation.lines import line_ranges, read_lines
