@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from phidata.errors import DataError
+from phidata.media.ending import declared_end
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # written by recorders that could not go back to fill the size in
 _HEAD_BYTES = 8
@@ -19,7 +20,7 @@ class VideoError(DataError):
 
 
 def check_whole(path: Path) -> None:
-    """Raise VideoError for an empty file, and for an AVI, MP4 or MOV that ends before its container says.
+    """Raise VideoError for an empty file, and for one that ends before its container says.
 
     Decoders read a file that was cut in half without complaint, and would make half a clip look like a whole one.
     """
@@ -46,7 +47,7 @@ def _declared_bytes(file: BinaryIO, num_bytes: int) -> int:
         return 0 if size == _UNKNOWN_SIZE else size + 8
     if head[4:] in _BOX_KINDS:
         return _end_of_boxes(file, num_bytes)
-    return 0
+    return declared_end(file, num_bytes)
 
 
 def _end_of_boxes(file: BinaryIO, num_bytes: int) -> int:
