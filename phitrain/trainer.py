@@ -186,7 +186,10 @@ def check_room(run: Run, engine: Engine) -> None:
 
 
 def measure(run: Run, engine: Engine, report: Report | None, step: int) -> None:
-    """Evaluate after a step the splits that were asked for; write and tell the result, note it in the checkpoint."""
+    """Evaluate after a step the splits that were asked for; write and tell the result, note it in the checkpoint.
+
+    The last evaluation also holds what has changed since the first one.
+    """
     if not run.splits:
         return
     course = run.course
@@ -198,7 +201,8 @@ def measure(run: Run, engine: Engine, report: Report | None, step: int) -> None:
             note(f"{'at step ' + str(step) if when.startswith('step') else when + ' training'}: {line}")
         if step == course.total and (run.output / "eval_before.json").is_file():
             before = json.loads((run.output / "eval_before.json").read_text("utf-8"))
-            for line in comparison_lines(compare(before, document)):
+            document["comparison"] = compare(before, document)
+            for line in comparison_lines(document["comparison"]):
                 note(line)
     first = next(iter(document["splits"].values()))["scores"][run.config.eval.metrics[0]]["mean"]
     run.world.on_main(lambda: write_json(run.output / f"eval_{when}.json", document))

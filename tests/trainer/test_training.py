@@ -13,6 +13,7 @@ import torch
 
 import phidata
 from phidata.storage.writer import DatasetWriter
+from phitrain.results import compare
 
 from .conftest import COLOURS, Run, environment, python_line, row, train_line, write_data
 
@@ -93,6 +94,9 @@ def test_a_run_leaves_a_model_its_log_and_its_evaluations(alone: Path, model_fol
         ("train-two-turns", 2, "<|image_2|>\nWhich colour?", ["blue"]),
         ("train-text", 1, "Say <|end|> nothing.", ["Fine."]),
     ]
+    before_training = json.loads((alone / "eval_before.json").read_text())
+    assert "comparison" not in before_training
+    assert evaluation["comparison"] == compare(before_training, evaluation)
 
 
 def test_a_model_learns_in_bf16(run: Run, model_folder: Path, tmp_path: Path) -> None:
