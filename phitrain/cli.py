@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from phidata.errors import UsageError
 from phitrain.commands.doctor import doctor
 from phitrain.commands.evaluate import evaluate
 from phitrain.commands.models import export, init, merge
+from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.commands.recipes import recipes
 from phitrain.commands.report import report
 from phitrain.commands.train import train
@@ -42,7 +44,19 @@ def _missing(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__ or error.__context__
 
 
-@click.group(context_settings={"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 120})
+class Ranked(click.Group):
+    """A group whose commands, and what is wrong with their command lines, are told by one process of several."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with silent_after_first_failure():
+            return super().invoke(ctx)
+
+
+def _underscored(name: str) -> str:
+    return name.replace("-", "_")
+
+
+@click.group(cls=Ranked, context_settings={"token_normalize_func": _underscored, "max_content_width": 120})
 @click.version_option(phidata.__version__, prog_name="phitrain")
 @click.option("--local_rank", hidden=True, expose_value=False)  # DeepSpeed's launcher puts it here; the rank is in RANK
 def cli() -> None:

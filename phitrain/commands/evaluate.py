@@ -10,7 +10,6 @@ import click
 
 from phidata.errors import UsageError
 from phitrain.commands.options import check_places, flag, form, names_of
-from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import HISTORIES, Values, config_from
 from phitrain.output import QUANTISATION, check_new_file
 
@@ -47,15 +46,14 @@ def evaluate(model: str, samples: int, output: Path | None, form: str, **options
         raise UsageError("--split names no split; give one of the data folder's, or several with commas")
     if output is not None:
         check_new_file("--output", output)
-    with silent_after_first_failure():
-        from phitrain.engine import close_world, open_world
-        from phitrain.evaluate import sample_lines, score_lines
-        from phitrain.output import write_json
-        from phitrain.trainer import evaluate_model
+    from phitrain.engine import close_world, open_world
+    from phitrain.evaluate import sample_lines, score_lines
+    from phitrain.output import write_json
+    from phitrain.trainer import evaluate_model
 
-        world = open_world()
-        document = evaluate_model(config, world)
-        close_world()
+    world = open_world()
+    document = evaluate_model(config, world)
+    close_world()
     if not world.is_main:
         return
     if output is not None:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from phitrain.commands.options import Decorator
-from phitrain.commands.ranks import silent_after_first_failure
 
 PRECISIONS = click.Choice(["bf16", "fp16", "fp32"])
 
@@ -26,7 +25,7 @@ def shape_of_weights() -> Decorator:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--size", type=click.Choice(["tiny", "small", "full"]), default="tiny", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--num_crops", type=click.IntRange(1), help="the most local crops of an image that the folder asks for")
 def init(folder: Path, size: str, seed: int, num_crops: int | None) -> None:
     """Make a model FOLDER with random weights in the published layout."""
@@ -35,8 +34,7 @@ def init(folder: Path, size: str, seed: int, num_crops: int | None) -> None:
 
     import_deepspeed()  # making a model imports it anyway, with words of its own
     options = {} if num_crops is None else {"num_crops": num_crops}
-    with silent_after_first_failure():
-        create_model_folder(folder, size=size, seed=seed, **options)
+    create_model_folder(folder, size=size, seed=seed, **options)
     click.echo(folder)
 
 

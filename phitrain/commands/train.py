@@ -13,7 +13,6 @@ import click
 
 from phidata.errors import UsageError
 from phitrain.commands.options import check_places, flag, form, names_of, require
-from phitrain.commands.ranks import silent_after_first_failure
 from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import data_folder, ensure_data
 from phitrain.log import loss_words
@@ -131,23 +130,22 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
 
     Flags replace the recipe's values, --set replaces both. Under torchrun every process takes its share of each batch.
     """
-    with silent_after_first_failure():
-        config = config_of(recipe, settings, flags)
-        check_request(config)
-        if dry_run:
-            plan = told_plan(config, form)
-            if os.environ.get("RANK", "0") == "0":
-                click.echo(plan)
-            return
-        place = str(ensure_data(config.data))
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
-        check_places(config)
-        from phitrain.engine import close_world, open_world
-        from phitrain.trainer import train as train_model
+    config = config_of(recipe, settings, flags)
+    check_request(config)
+    if dry_run:
+        plan = told_plan(config, form)
+        if os.environ.get("RANK", "0") == "0":
+            click.echo(plan)
+        return
+    place = str(ensure_data(config.data))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
+    check_places(config)
+    from phitrain.engine import close_world, open_world
+    from phitrain.trainer import train as train_model
 
-        world = open_world()
-        summary = train_model(config, world)
-        close_world()
+    world = open_world()
+    summary = train_model(config, world)
+    close_world()
     if world.is_main:
         summary = {"output_dir": config.train.output_dir, **summary}
         click.echo(json.dumps(summary) if form == "json" else summary_line(summary))

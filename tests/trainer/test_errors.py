@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from phidata.errors import DataError, UsageError
 from phitrain.cli import main
 from phitrain.output import check_output, check_space, fresh_folder, open_output, write_json
 
-from .conftest import row, write_data
+from .conftest import environment, python_line, row, write_data
 
 
 @pytest.fixture
@@ -66,6 +67,15 @@ def test_a_wrong_request_ends_at_once(
     assert code == 2
     assert message in said
     assert not Path(places["--output_dir"]).exists()
+
+
+def test_of_several_processes_one_says_what_is_wrong_with_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "attempt" / "1" / "error.json"
+    file.parent.mkdir(parents=True)
+    ranked = {**environment(), "RANK": "1", "TORCHELASTIC_ERROR_FILE": str(file)}
+    line = python_line(["-m", "phitrain", "train", "--nope"])
+    done = [subprocess.run(line, env=ranked, capture_output=True, text=True, timeout=60) for _ in range(2)]
+    assert [(one.returncode, "No such option" in one.stderr) for one in done] == [(2, True), (2, False)]
 
 
 def test_a_package_that_is_not_installed_is_named_with_what_installs_it(
