@@ -10,11 +10,13 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TextIO
 
 import click
 
 from phidata.errors import PhidataError
+from phidata.regular import check_text
 
 EXIT_INTERRUPTED = 130
 SECONDS_A_LINE = 10.0
@@ -23,13 +25,15 @@ SECONDS_A_LINE = 10.0
 def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
     """Run a click command and return its exit code: 0 fine, 1 findings or losses, 2 usage, 130 interrupted.
 
-    Errors are one sentence on standard error. With `--debug` anywhere on the line the traceback is shown as well.
+    Errors are one sentence on standard error. An argument that is not UTF-8 is one: the records that are written are
+    text, and could not name it. With `--debug` anywhere on the line the traceback is shown as well.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     sys.unraisablehook = _unraisable
     try:
+        _check_text(arguments)
         code = command.main(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
@@ -47,6 +51,11 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
         return report(error, debug=debug)
     finally:
         sys.unraisablehook = sys.__unraisablehook__
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        check_text(Path(argument))
 
 
 def report(error: BaseException, *, debug: bool) -> int:

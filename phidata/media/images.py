@@ -24,6 +24,7 @@ from phidata.media.pillow import (
 )
 from phidata.media.pixels import to_rgb, upright
 from phidata.media.signature import HEAD_BYTES, is_heif, not_an_image
+from phidata.regular import read_regular
 
 __all__ = ["FORMATS", "Encoded", "decode_rgb", "encode", "open_rgb", "reencode", "scale_down"]
 
@@ -125,7 +126,7 @@ def _read(source: bytes | Path) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        return source.read_bytes()
+        return read_regular(source)
     except FileNotFoundError as error:
         raise DataError("there is no such image") from error
     except (OSError, ValueError) as error:

@@ -143,7 +143,7 @@ def _link(data: ShownData, out: Path) -> str | None:
     root = next(iter(data.splits.values())).image_root
     if root is None:
         return None
-    page_folder = out.resolve().parent
+    page_folder = Path(os.path.realpath(out)).parent  # a link to itself is no error here
     if not root.resolve().is_relative_to(page_folder):
         return None
     parts = root.resolve().relative_to(page_folder).parts

@@ -11,6 +11,7 @@ import msgspec
 
 from phidata.conversion.converter import Row
 from phidata.errors import DataError, UsageError
+from phidata.regular import check_regular
 from phidata.sources import fields
 from phidata.sources.files import ImageFinder, RowNames, by_split, split_of, with_keys
 from phidata.sources.questions import Piece
@@ -110,7 +111,7 @@ def captions_in(root: Root, sample: Sample, field: str) -> tuple[str, ...]:
         return ()
     suffix, piece = sample.text
     try:
-        with (root.path / piece.file).open("rb") as source:
+        with check_regular(root.path / piece.file).open("rb") as source:
             source.seek(piece.offset)
             data = source.read(piece.num_bytes)
         if suffix == ".txt":

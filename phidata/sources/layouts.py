@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from phidata.conversion.converter import Skip
 from phidata.errors import DataError, UsageError
+from phidata.regular import check_regular
 from phidata.storage.annotations import check_encoding
 from phidata.storage.source import Root
 from phidata.storage.tree import Parts, files_below
@@ -144,7 +145,7 @@ def _read_lists(root: Root, layout: Layout, lists: Mapping[str, Parts]) -> dict[
     listed: dict[Parts, tuple[str, str]] = {}
     for split, name in layout.lists.items():
         path = root.path.joinpath(*lists[name])
-        data = path.read_bytes()
+        data = check_regular(path).read_bytes()
         check_encoding(path, data)
         if not data.strip():
             raise DataError(f"{name} is empty, where lines <label>/<clip> [number] are expected; get it again")

@@ -9,6 +9,7 @@ from phidata.errors import DataError
 from phidata.loading import ConversationData
 from phidata.media.headers import HEAD_BYTES, ImageHeader, plain_header, read_header
 from phidata.records import Conversation
+from phidata.regular import read_regular
 
 
 def image_contents(data: ConversationData, number: int, row: Conversation) -> Sequence[bytes | DataError]:
@@ -39,7 +40,7 @@ def _header(content: bytes) -> tuple[ImageHeader, int] | DataError:
 
 def _file_header(data: ConversationData, path: str) -> tuple[ImageHeader, int] | DataError:
     try:
-        descriptor = os.open(data.image_path(path), os.O_RDONLY)
+        descriptor = os.open(data.image_path(path), os.O_RDONLY | os.O_NONBLOCK)
         try:
             for num_bytes in HEAD_BYTES:
                 if header := plain_header(os.pread(descriptor, num_bytes, 0)):
@@ -57,7 +58,7 @@ def _file_header(data: ConversationData, path: str) -> tuple[ImageHeader, int] |
 
 def _content(data: ConversationData, path: str) -> bytes | DataError:
     try:
-        return data.image_path(path).read_bytes()
+        return read_regular(data.image_path(path))
     except (OSError, ValueError, DataError) as error:
         return _unreadable(path, error)
 

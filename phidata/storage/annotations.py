@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from phidata.errors import DataError
+from phidata.regular import check_regular
 from phidata.storage.json_faults import reason, repeated_key
 
 # What decoding JSON raises, RecursionError for brackets in brackets in brackets.
@@ -59,7 +60,7 @@ def json_records(path: Path, key: str | None = None) -> Iterator[Record]:
     record. Blank lines are passed over. What stands in a record is not looked at. Raises DataError naming the file when
     it is UTF-16, is a list that is not JSON to its end, or has no list under the key.
     """
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     check_encoding(path, head)
     start = len(_BOM) if head.startswith(_BOM) else 0
@@ -112,7 +113,7 @@ def json_items(path: Path) -> Iterator[Item]:
 
     Raises DataError naming the file when it is not JSON to its end or not UTF-8, and for a key that comes twice.
     """
-    data = _mapped(path)
+    data = _mapped(check_regular(path))
     check_encoding(path, data[:4])
     if not data[:_HEAD_BYTES].removeprefix(_BOM).lstrip().startswith(b"{"):
         return
@@ -135,7 +136,7 @@ def json_items(path: Path) -> Iterator[Item]:
 
 def read_json(path: Path) -> Any:
     """One JSON document. Raises DataError naming the file when it is none, is cut short or is not UTF-8."""
-    data = path.read_bytes()
+    data = check_regular(path).read_bytes()
     check_encoding(path, data)
     return _decode(path, data, Any)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from phidata.errors import DataError, UsageError
+from phidata.regular import check_regular, check_text
 from phidata.storage.shape import SUFFIXES, Shape, check_split_name
 from phidata.storage.shard_names import find_shards
 
@@ -173,6 +174,7 @@ def _jsonl_files(root: Path, layout: _Layout | None) -> dict[str, tuple[Path, ..
     for file in sorted(root.glob("*_*.jsonl")):
         if file.name == FAILURES or file.name.startswith("."):
             continue
+        check_text(check_regular(file))
         split = names.get(file.name) or file.stem.rpartition("_")[2]
         if split in splits:
             both = f"{splits[split][0].name} and {file.name}"

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 from phidata.errors import DataError
+from phidata.regular import check_regular
 from phidata.storage.manifest import DataFile, RowLedger, SplitLedger
 from phidata.storage.sink import new_file
 
@@ -48,7 +49,7 @@ def read_ledger(root: Path) -> Iterator[LedgerLine]:
     decode = msgspec.json.Decoder(LedgerLine).decode
     path = root / LEDGER
     try:
-        with path.open("rb") as file:
+        with check_regular(path).open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
                     yield decode(line)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from phidata.errors import UsageError
+from phidata.regular import check_regular
 from phidata.storage.folder import MANIFEST, leads_out
 
 FORMAT_VERSION = 2
@@ -87,7 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(root: Path) -> Manifest:
     """Read the manifest of a data folder. Raises UsageError when there is none, or one that is not phidata's."""
     try:
-        return msgspec.json.decode((root / MANIFEST).read_bytes(), type=Manifest)
+        return msgspec.json.decode(check_regular(root / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError as error:
         raise UsageError(f"no {MANIFEST} in {root}; it holds no finished conversion") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -20,7 +20,7 @@ _INSIDE = ".unfinished"
 def check_place(out: Path, *, read: Iterable[Path] = ()) -> None:
     """Raise UsageError when a new folder can not be `out`: it holds anything but what a killed process has left there,
     or one of it and the folders that are read lies in the other."""
-    new = out.resolve()
+    new = Path(os.path.realpath(out))  # a link to itself is no error here
     for folder in read:
         old = folder.resolve()
         if new == old:

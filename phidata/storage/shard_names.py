@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from phidata.errors import DataError
+from phidata.regular import check_regular
 from phidata.storage.shape import SUFFIXES, Shape
 
 _SHARD = re.compile(r"(?P<split>\w+(?:\.\w+)*)-(?P<number>[0-9]{5,})-of-(?P<total>[0-9]{5,})")
@@ -30,7 +31,8 @@ def find_shards(root: Path, shape: Shape) -> dict[str, tuple[Path, ...]]:
     found: dict[str, dict[tuple[int, int], Path]] = {}
     for path in sorted([*root.glob(pattern), *root.glob(f"*/{pattern}")]):
         if match := _SHARD.fullmatch(path.stem):
-            found.setdefault(match["split"], {})[int(match["total"]), int(match["number"])] = path
+            number, total = int(match["number"]), int(match["total"])
+            found.setdefault(match["split"], {})[total, number] = check_regular(path)
     return {split: _complete(split, shards) for split, shards in found.items()}
 
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from phidata.errors import PhidataError, UsageError
+from phidata.regular import check_text
 from phidata.storage.archive import unpack
 from phidata.storage.hashing import sha256_of
 from phidata.storage.hub import HubFile, HubFiles, fetch, fetch_all, is_repo_id
@@ -82,6 +83,7 @@ def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) 
             raise UsageError("nothing to read: this converter has no data set of its own on the hub; pass --source")
         return _hub_source(known[0])
     path = Path(source)
+    check_text(path.absolute())
     if path.is_dir():
         return Source(path=path, name=str(path), identity={"kind": "folder"})
     if path.is_file():

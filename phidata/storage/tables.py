@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from phidata.errors import UsageError
+from phidata.regular import check_regular
 from phidata.storage.column_tables import ArrowTable, ParquetTable
 from phidata.storage.text_tables import TextTable
 
@@ -35,7 +36,7 @@ class Table(Protocol):
 
 def open_table(path: Path) -> Table:
     """Open a table by its suffix. Raises UsageError for another suffix, DataError when the file is damaged."""
-    suffix = path.suffix.lower()
+    suffix = check_regular(path).suffix.lower()
     if suffix == ".parquet":
         return ParquetTable(path)
     if suffix == ".arrow":
