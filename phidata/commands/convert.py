@@ -97,6 +97,8 @@ class ConverterOption(click.Option):
     metavar="SECONDS",
     help="A row that takes longer fails; 0: none does.",
 )
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who converts.")
+@click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster.  [default: the one this machine is in]")
 @click.option("--overwrite", is_flag=True, help="Replace the conversion that is in the folder.")
 @click.option("--format", "report", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
@@ -127,6 +129,8 @@ def convert(
     dry_run: bool,
     jobs: int | None,
     row_timeout: float,
+    engine: str,
+    address: str | None,
     overwrite: bool,
     report: str,
 ) -> None:
@@ -138,7 +142,7 @@ def convert(
     """
     if out is None and not dry_run:
         raise click.UsageError("Missing option '--out'.", ctx)
-    from phidata.conversion.engine import carry_out
+    from phidata.conversion.engine import Means, carry_out
     from phidata.conversion.options import Options
     from phidata.conversion.rehearsal import rehearse
     from phidata.conversion.request import requested
@@ -172,7 +176,8 @@ def convert(
         click.echo(json.dumps(asdict(rehearsal)) if report == "json" else "\n".join(_plan(rehearsal)))
         return
     assert out is not None
-    done = carry_out(request, out, jobs=jobs, overwrite=overwrite, row_timeout_s=row_timeout or None)
+    means = Means(jobs=jobs, row_timeout_s=row_timeout or None, engine=engine, address=address)
+    done = carry_out(request, out, means, overwrite=overwrite)
     click.echo(done.manifest.to_json().decode() if report == "json" else "\n".join(_table(done.manifest, out)))
     done.check(max_failures)
 

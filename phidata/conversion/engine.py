@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,7 +33,11 @@ from phidata.storage.source import Root, Source
 from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
 
+if TYPE_CHECKING:
+    from phidata.conversion.engine_ray import RayPool
+
 ROW_TIMEOUT_S = 600.0
+ENGINES = ("local", "ray")
 _DECODER_PACKAGES = {"pyav": "av", "decord": "decord"}
 
 
@@ -64,6 +68,8 @@ def convert(
     max_failures: int = 0,
     jobs: int | None = None,
     row_timeout_s: float | None = ROW_TIMEOUT_S,
+    engine: str = "local",
+    address: str | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Convert a source to a data folder: the rows of each split with their images, and `manifest.json`.
@@ -82,6 +88,9 @@ def convert(
     folder is finished all the same, without those rows, which `failures.jsonl` in it names with their reasons. With
     `on_error="skip"` rows that can not be converted count as skipped instead. A row that takes longer than
     `row_timeout_s` seconds fails, and one that kills its process twice; None lets rows take as long as they want.
+
+    `engine` is "local", processes of this machine, or "ray": the cluster that `address` names, or that this machine
+    belongs to, which has source and output on the same paths on every node. Both give the same bytes.
     """
     options = Options(
         num_frames=num_frames,
@@ -108,7 +117,8 @@ def convert(
     )
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
-    done = carry_out(request, Path(out), jobs=jobs, overwrite=overwrite, row_timeout_s=row_timeout_s)
+    means = Means(jobs=jobs, row_timeout_s=row_timeout_s, engine=engine, address=address)
+    done = carry_out(request, Path(out), means, overwrite=overwrite)
     done.check(max_failures)
     return done.manifest
 
@@ -130,19 +140,36 @@ class Done:
             )
 
 
-def carry_out(
-    request: Request,
-    out: Path,
-    *,
-    jobs: int | None = None,
-    overwrite: bool = False,
-    row_timeout_s: float | None = ROW_TIMEOUT_S,
-) -> Done:
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a conversion is carried out with; none of it changes a byte. Raises UsageError for what can not be."""
+
+    jobs: int | None = None
+    row_timeout_s: float | None = ROW_TIMEOUT_S
+    engine: str = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"jobs is {self.jobs}; at least one process has to convert")
+        if self.row_timeout_s is not None and self.row_timeout_s <= 0:
+            raise UsageError(f"row_timeout_s is {self.row_timeout_s:g}; it is seconds that a row may take")
+        if self.engine not in ENGINES:
+            raise UsageError(f"no engine {self.engine!r}; there are {', '.join(ENGINES)}")
+        if self.address is not None and self.engine != "ray":
+            raise UsageError("--address names a Ray cluster; pass --engine ray too")
+
+    def pool(self, job: Job) -> Pool | RayPool:
+        """What converts ranges, to be used in a `with` block."""
+        if self.engine == "ray":
+            from phidata.conversion.engine_ray import RayPool
+
+            return RayPool(job, self.jobs, address=self.address, row_timeout_s=self.row_timeout_s)
+        return Pool(job, self.jobs or num_cpus(), row_timeout_s=self.row_timeout_s)
+
+
+def carry_out(request: Request, out: Path, means: Means, *, overwrite: bool = False) -> Done:
     """Do what was requested, see `convert`; rows may fail."""
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"jobs is {jobs}; at least one process has to convert")
-    if row_timeout_s is not None and row_timeout_s <= 0:
-        raise UsageError(f"row_timeout_s is {row_timeout_s:g}; it is seconds that a row may take")
     _check_apart(request, out)
     header = _header(request)
     with (
@@ -161,7 +188,7 @@ def carry_out(
         )
         if read_tally(output.journal.shards) is None:
             try:
-                with Pool(job, jobs or num_cpus(), row_timeout_s=row_timeout_s) as pool:
+                with means.pool(job) as pool:
                     _convert_rows(pool, listing, header.converter)
             except DataError:
                 output.remove_temporaries()  # of the other processes, which were killed
@@ -194,7 +221,7 @@ def _check_apart(request: Request, out: Path) -> None:
             raise UsageError(f"{read} is read and lies in {out}; choose another --out")
 
 
-def _convert_rows(pool: Pool, listing: Listing, name: str) -> None:
+def _convert_rows(pool: Pool | RayPool, listing: Listing, name: str) -> None:
     """Convert the ranges; what was done of them before is taken over."""
     num_skipped = listing.num_skips + listing.left_out.total()
     note = f"{num_skipped} skipped" if num_skipped else ""
