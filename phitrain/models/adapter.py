@@ -331,5 +331,16 @@ class Phi3VAdapter:
 def _read_config(name: str, folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
-        raise UsageError(f"{name} holds no config.json; it is not a model folder")
+        raise UsageError(_why_no_model(name, folder))
     return read_object(file)
+
+
+def _why_no_model(name: str, folder: Path) -> str:
+    """For people who name a file, or what a run left that has not ended."""
+    if not folder.is_dir():
+        return f"{name} is a file; give the path of a model folder, or a hub id"
+    if (folder / "checkpoint.json").is_file():
+        return f"{name} is a checkpoint, not a model folder; `phitrain export {name} OUT` makes one of it"
+    if (folder / "train_config.json").is_file():
+        return f"{name} holds a run that has not ended, and no model yet; go on with it, or export a checkpoint of it"
+    return f"{name} holds no config.json; it is not a model folder"

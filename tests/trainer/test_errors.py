@@ -172,6 +172,31 @@ def test_a_frozen_vision_part_gets_no_adapters_however_lora_was_asked_for(
     assert (strategy["kind"], strategy["freeze_vision"]) == ("lora", True)
 
 
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("x/checkpoint.json", "error: x is a checkpoint, not a model folder; `phitrain export x OUT` makes one of it"),
+        (
+            "x/train_config.json",
+            "error: x holds a run that has not ended, and no model yet; go on with it, or export a checkpoint of it",
+        ),
+        ("x", "error: x is a file; give the path of a model folder, or a hub id"),
+    ],
+)
+def test_what_is_not_yet_a_model_is_told_apart(
+    places: dict[str, str],
+    file: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text("{}")
+    assert tell(capsys, "eval", "x", "--split", "val", "--data_dir", places["--data_dir"]) == (2, message)
+
+
 def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UsageError, match="it was not written by `phitrain train` and is not overwritten"):
