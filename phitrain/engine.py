@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -166,9 +167,11 @@ class Engine:
             eps=config.optimizer.eps,
             fused=True if offloads or world.device.type == "cuda" else None,
         )
-        self.deepspeed, self.optimizer, _, _ = import_deepspeed().initialize(
-            model=module, optimizer=optimizer, config=deepspeed_config(config, world)
-        )
+        deepspeed, settings = import_deepspeed(), deepspeed_config(config, world)
+        with _zero_optimizer_in_stage_1():
+            self.deepspeed, self.optimizer, _, _ = deepspeed.initialize(
+                model=module, optimizer=optimizer, config=settings
+            )
         if self.stage == 3:
             lend_weights_to_dora(module)
 
@@ -262,6 +265,11 @@ def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
         zero["offload_param"] = {"device": "cpu", "pin_memory": world.device.type == "cuda"}
     if train.zero == 3:
         zero |= {"stage3_param_persistence_threshold": PERSISTENT, "stage3_prefetch_bucket_size": BUCKET}
+    sums: dict[str, Any] = {}
+    if sums_in_fp32(config, world.size):
+        sums["data_types"] = {"grad_accum_dtype": "fp32"}
+        if train.zero == 1:  # where they travel once a step, and not after each micro-batch
+            sums["communication_data_type"] = "fp32"
     return {
         "train_micro_batch_size_per_gpu": train.batch_size_per_gpu,
         "gradient_accumulation_steps": train.batch_size // (train.batch_size_per_gpu * world.size),
@@ -273,7 +281,41 @@ def deepspeed_config(config: Config, world: World) -> dict[str, Any]:
         # Most models overflow at the usual 2 ** 16, and each overflow costs a step.
         "fp16": {"enabled": config.model.precision == "fp16", "initial_scale_power": 12, "hysteresis": 1},
         "steps_per_print": 1 << 62,
+        **sums,
     }
+
+
+def sums_in_fp32(config: Config, world_size: int) -> bool:
+    """Whether the gradients of a step's micro-batches, which half precision rounds, are added up in fp32.
+
+    Not where an offloaded optimizer would keep these sums on the device: in stages 1 and 2.
+    """
+    train = config.train
+    accumulates = train.batch_size > train.batch_size_per_gpu * world_size
+    return (
+        config.model.precision != "fp32"
+        and accumulates
+        and train.zero > 0
+        and (train.zero == 3 or train.offload == "none")
+    )
+
+
+@contextmanager
+def _zero_optimizer_in_stage_1() -> Iterator[None]:
+    """Keep DeepSpeed from another optimizer, with another state, for bf16 whose gradients are added up in fp32."""
+    from deepspeed.runtime import engine
+
+    choose = engine.DeepSpeedEngine._do_optimizer_sanity_check
+
+    def chosen(self: Any, optimizer: Any) -> Any:
+        kind = choose(self, optimizer)
+        return engine.ZERO_OPTIMIZATION if kind == engine.BFLOAT16 else kind
+
+    engine.DeepSpeedEngine._do_optimizer_sanity_check = chosen
+    try:
+        yield
+    finally:
+        engine.DeepSpeedEngine._do_optimizer_sanity_check = choose
 
 
 def lend_weights_to_dora(module: nn.Module) -> None:

@@ -3,9 +3,10 @@
 Model state as in Rajbhandari et al. 2020 (ZeRO: Memory Optimizations Toward Training Trillion Parameter Models,
 section 3): weights and gradients in the type of the run, and twelve bytes of fp32 master weight and two moments for
 each trained number; stage 1 divides the latter over the ranks, stage 2 the gradients too, stage 3 the weights. Beside
-that stands what DeepSpeed really allocates: in fp32 the master weights are a copy as well, except in stage 0; stages 1
-and 2 hold a rank's share of the gradients a second time where gradients are accumulated; the update makes the gradients
-of one group flat and fp32; stage 3 keeps up to 10^9 gathered numbers alive. Activations are counted in `activations`.
+that stands what DeepSpeed really allocates: in fp32 the master weights are a copy as well, except in stage 0; gradients
+that are accumulated are in fp32 (see `sums_in_fp32`), else stages 1 and 2 hold a rank's share of them a second time;
+the update makes the gradients of one group flat and fp32; stage 3 keeps up to 10^9 gathered numbers alive. Activations
+are counted in `activations`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 
 from phitrain.activations import activations
 from phitrain.config import Config, StrategyPart
-from phitrain.engine import BUCKET
+from phitrain.engine import BUCKET, sums_in_fp32
 from phitrain.flops import Work
 from phitrain.models.phi3v.layers import Layers, Linear
 
 WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2}
 FP32 = 4
+FP64 = 8  # in which norms are taken
 MOMENTS = 8  # two in fp32
 GATHERED = 1_000_000_000  # DeepSpeed's stage3_max_live_parameters; its groups of the update are as large
 REDUCED = 500_000_000  # numbers that stage 0 reduces at a time
@@ -115,6 +117,8 @@ class _State:
         self.stage, self.offload, self.ranks = train.zero, train.offload, world_size
         self.width = WIDTHS[config.model.precision]
         self.accumulates = train.batch_size > train.batch_size_per_gpu * world_size
+        self.adds_in_fp32 = sums_in_fp32(config, world_size)
+        self.grad_width = FP32 if self.adds_in_fp32 else self.width
         self.trained, self.largest_group = sum(parts.values()), max(parts.values())
         self.whole = weight_bytes(layers, config.strategy, self.width)
         self.largest = (
@@ -135,36 +139,35 @@ class _State:
 
     def gradients(self) -> int:
         """Of a whole step's end, as if the activations were still there."""
-        whole, share = self.width * self.trained, round(self.width * self.share)
-        if self.stage == 0:
-            return whole
-        if self.stage == 1:
-            return whole + share * (self.accumulates and not self.is_offloaded)
-        if self.is_offloaded:
-            return 0
-        return share * (2 if self.stage == 2 and self.accumulates else 1)
+        whole, share = self.grad_width * self.trained, round(self.grad_width * self.share)
+        is_twice = self.accumulates and self.stage in (1, 2) and not (self.adds_in_fp32 or self.is_offloaded)
+        if self.stage < 2:
+            return whole + share * is_twice
+        return 0 if self.is_offloaded else share * (1 + is_twice)
 
     def buffers(self) -> int:
         """Of what travels: gradients that wait, and in stage 3 the weights that have been gathered."""
         if self.stage == 0:
             return 0
-        waiting = self.width * min(BUCKET, self.trained)
+        waiting = (self.grad_width if self.stage == 1 else self.width) * min(BUCKET, self.trained)
         if self.stage < 3:
             return waiting + self.width * self.largest * self.is_offloaded
         gathers = self.ranks > 1 or self.offload == "parameters"
         return waiting + gathers * min(self.whole, self.width * GATHERED)
 
     def update(self) -> int:
-        """Gradients once more: flat, and in fp32."""
+        """Gradients once more, flat and in fp32, where they are not yet."""
         if self.is_offloaded:
             return 0
         if self.stage == 0:
             return self.width * (self.trained + min(self.trained, REDUCED))
+        if self.adds_in_fp32 and self.stage < 3:  # added up in one flat tensor
+            return self.gradients() + FP64 * self.largest
         group = self.largest_group / self.ranks
         if self.stage == 3:
             group = min(group, GATHERED)
-        flat = FP32 if self.width == FP32 else self.width + FP32
-        return round(self.width * self.share + flat * group)
+        flat = FP32 if self.grad_width == FP32 else self.width + FP32
+        return round(self.grad_width * self.share + flat * group)
 
     def loading(self) -> int:
         """When DeepSpeed makes the weights flat and copies its share of them to fp32."""
@@ -180,7 +183,7 @@ class _State:
         """Offloaded state, with the gradients in fp32 and in the type of the run, and the weights."""
         if not self.is_offloaded:
             return 0
-        again = self.width * (1 + (self.accumulates and self.stage < 3))
+        again = self.grad_width * (1 + (self.accumulates and self.stage < 3))
         state = round((FP32 + MOMENTS + FP32 + again) * self.share)
         return state + (self.weights if self.offload == "parameters" else 0)
 

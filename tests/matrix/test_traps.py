@@ -44,7 +44,7 @@ def folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def told(run: Run, folder: Path) -> Any:
     """What one process says of the traps."""
-    traps = ("saved", "cut", "rates", "adapters", "dropout", "small updates")
+    traps = ("saved", "cut", "rates", "adapters", "dropout", "small updates", "sums")
     done = run("-m", "tests.matrix.trapping", folder, *traps)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -116,6 +116,10 @@ def test_updates_too_small_for_the_weights_add_up_in_the_master_weights(told: An
         assert changed == 0
         assert moved > 0.5
         assert 3 < furthest < 4.1
+
+
+def test_gradients_in_half_precision_are_added_up_without_rounding(told: Any) -> None:
+    assert told["sums"] == {stage: pytest.approx(0, abs=1e-6) for stage in "123"}
 
 
 def test_adapters_are_where_the_published_scripts_put_them(model_folder: Path) -> None:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 import phitrain.trainer
 from phidata.errors import DataError
+from phitrain.batch import collate
 from phitrain.config import STRATEGIES, Config, Values
 from phitrain.engine import close_world, open_world
 from phitrain.evaluate import Asking, evaluate
@@ -26,6 +29,7 @@ from .cells import CPU, Cell, resolved
 from .training import Place, Trained, free, train
 
 CUT = "layers.0.self_attn.o_proj"
+BETA = 0.9  # of the first moment
 
 
 def main(folder: str, *traps: str) -> None:
@@ -162,6 +166,42 @@ def small_updates(place: Place) -> dict[str, list[float]]:
     return found
 
 
+def sums(place: Place) -> dict[str, float]:
+    """By stage, how far a gradient of four micro-batches in bf16 is from the exact sum of theirs, relative to it."""
+    more: Values = {
+        "optimizer": {"schedule": "constant", "warmup_steps": 0, "max_grad_norm": 1e9},
+        "train": {"batch_size": 4, "batch_size_per_gpu": 1, "max_steps": 1},
+    }
+    found, exact = {}, exact_sum(place, configured(place, {"precision": "bf16"}, more)[0])
+    for zero in (1, 2, 3):
+        done = run(place, {"precision": "bf16", "zero": zero}, more)
+        state = dict(read_state(done.engine))
+        off = {name: state[f"exp_avg/{name}"].double() / (1 - BETA) - whole for name, whole in exact.items()}
+        found[str(zero)] = math.hypot(*map(length, off.values())) / math.hypot(*map(length, exact.values()))
+        end(done)
+    return found
+
+
+def exact_sum(place: Place, config: Config) -> dict[str, Tensor]:
+    """The gradient of the first step, each micro-batch's added up in fp64."""
+    course, module = place.course(config, "text only"), phitrain.trainer.load_model(config, place.adapter, place.world)
+    plan = islice(course.sampler.micro_batches(0, batch_size=4, per_rank=1, rank=0, world_size=1), 4)
+    batches = [collate([course.samples[slot] for slot in slots], place.adapter.preprocessor.pad_id) for slots in plan]
+    supervised, total = sum(batch.num_supervised for batch in batches), dict[str, Tensor]()
+    for batch in batches:
+        loss = place.adapter.loss_sum(module.train(), batch.inputs, batch.labels)
+        (loss / supervised).backward()
+        for name, parameter in module.named_parameters():
+            if parameter.grad is not None:
+                total[name] = total.get(name, torch.zeros(())) + parameter.grad.double()
+                parameter.grad = None
+    return total
+
+
+def length(tensor: Tensor) -> float:
+    return float(tensor.norm())
+
+
 TRAPS: dict[str, Callable[[Place], Any]] = {
     "mixed ranks": mixed_ranks,
     "saved": saved,
@@ -170,6 +210,7 @@ TRAPS: dict[str, Callable[[Place], Any]] = {
     "adapters": adapters,
     "dropout": dropout,
     "small updates": small_updates,
+    "sums": sums,
 }
 
 if __name__ == "__main__":
