@@ -37,6 +37,8 @@ RANDOM = "random.safetensors"
 FORMAT = 1
 SHARD_BYTES = 2_000_000_000
 LATEST = "latest"
+LORA = {"lora", "qlora"}
+ADAPTERS = ("freeze_vision", "lora_rank", "dora")  # fields that say which tensors there are
 # What may be different when a run goes on: where and how it computes, not what.
 FREE = {
     "model": {"name_or_path", "attention", "gradient_checkpointing", "max_length"},
@@ -171,6 +173,24 @@ def refuse_changed(checkpoint: Checkpoint, identity: Identity) -> None:
         )
 
 
+def refuse_other_tensors(checkpoint: Checkpoint, config: Config) -> None:
+    """Raise UsageError where the strategy trains other tensors than it did: nothing of the run is touched yet.
+
+    `restore` looks at the tensors themselves, when the model is there.
+    """
+    then, now = checkpoint.facts["config"]["strategy"], config.as_dict()["strategy"]
+    names = ADAPTERS if now["kind"] in LORA else ("train_projector",)
+    changed = [name for name in names if then.get(name) != now[name]]
+    if then["kind"] != now["kind"] and not {then["kind"], now["kind"]} <= LORA:
+        changed = ["kind"]
+    if changed:
+        told = "; ".join(f"strategy.{name} was {then.get(name)!r} and is {now[name]!r}" for name in changed)
+        raise UsageError(
+            f"{checkpoint.folder} is of a run that trained other tensors: {told}; go on with what it was, also with "
+            "--allow_changed, or start another run from its exported model"
+        )
+
+
 def differences(checkpoint: Checkpoint, identity: Identity) -> list[str]:
     """What is not as it was when the checkpoint was written, one phrase each."""
     then = checkpoint.facts["config"]
@@ -195,19 +215,18 @@ def changed_fields(then: Mapping[str, Mapping[str, Any]], config: Config) -> lis
 
 def score_checkpoint(output: Path, step: int, score: float) -> None:
     """Note in a checkpoint what its model scored: the best one is kept."""
-    mark = output / f"checkpoint-{step}" / MARK
-    if mark.is_file():
-        write_json(mark, {**json.loads(mark.read_text("utf-8")), "score": score})
+    folder = output / f"checkpoint-{step}"
+    if (facts := _read_mark(folder)) is not None:
+        write_json(folder / MARK, {**facts, "score": score})
 
 
 def best_checkpoint(output: Path) -> Path | None:
     """The folder whose model scored best, the later of equals; None where none was scored."""
     scored = []
     for folder in checkpoint_folders(output):
-        if (folder / MARK).is_file():
-            facts = json.loads((folder / MARK).read_text("utf-8"))
-            if facts.get("score") is not None:
-                scored.append((facts["score"], facts["step"], folder))
+        score = (_read_mark(folder) or {}).get("score")
+        if score is not None:
+            scored.append((score, _step_of(folder), folder))
     return max(scored)[2] if scored else None
 
 
@@ -257,6 +276,15 @@ def _refuse_others(folder: Path, stored: Stored, engine: Engine) -> None:
             f"{folder} is of a run that trained other tensors: {len(others)} are not in both or have another shape, "
             f"such as {others[0].partition('/')[2]}; go on with the strategy, the LoRA settings and the model it had"
         )
+
+
+def _read_mark(folder: Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself; None for one that is not whole, which is no reason to end a run."""
+    try:
+        facts = json.loads((folder / MARK).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _step_of(folder: Path) -> int:

@@ -16,6 +16,7 @@ from phitrain.checkpoint import (
     drop_later,
     find_checkpoint,
     refuse_changed,
+    refuse_other_tensors,
 )
 from phitrain.config import Config
 from phitrain.export import LAST
@@ -55,6 +56,7 @@ def find_start(output: Path, identity: Identity, total: int) -> tuple[Checkpoint
         return None, [f"{output} has no checkpoint: starting anew"]
     if not train.allow_changed:
         refuse_changed(checkpoint, identity)
+    refuse_other_tensors(checkpoint, identity.config)
     if checkpoint.step >= total:
         raise UsageError(
             f"{checkpoint.folder} is of step {checkpoint.step} and the run has {total} steps; give an earlier "

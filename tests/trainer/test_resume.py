@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from phidata.errors import DataError, UsageError
-from phitrain.checkpoint import MARK, find_checkpoint, keep_newest, score_checkpoint
+from phitrain.checkpoint import (
+    MARK,
+    Checkpoint,
+    find_checkpoint,
+    keep_newest,
+    refuse_other_tensors,
+    score_checkpoint,
+)
+from phitrain.config import config_from
 
 from .conftest import Run, train_line
 
@@ -141,3 +149,24 @@ def test_latest_of_nothing_is_the_beginning(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path, "latest") == (None, [])
     with pytest.raises(UsageError, match="there is no checkpoint"):
         find_checkpoint(tmp_path, str(tmp_path / "checkpoint-3"))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        ({"kind": "full"}, {"kind": "lora"}, "strategy.kind was 'full' and is 'lora'"),
+        ({"kind": "lora"}, {"kind": "qlora", "lora_rank": 8}, "strategy.lora_rank was 64 and is 8"),
+        (
+            {"kind": "frozen-vision"},
+            {"kind": "frozen-vision", "train_projector": True},
+            "strategy.train_projector was False and is True",
+        ),
+    ],
+)
+def test_other_tensors_are_refused_before_the_run_is_touched(
+    then: dict[str, Any], now: dict[str, Any], told: str
+) -> None:
+    checkpoint = Checkpoint(folder=Path("o/checkpoint-2"), facts={"config": config_from({"strategy": then}).as_dict()})
+    refuse_other_tensors(checkpoint, config_from({"strategy": then}, {"train": {"batch_size": 2}}))
+    with pytest.raises(UsageError, match=f"o/checkpoint-2 is of a run that trained other tensors: {told}; go on"):
+        refuse_other_tensors(checkpoint, config_from({"strategy": now}))
