@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +14,10 @@ import pyarrow as pa
 
 from phidata.errors import DataError
 from phidata.records import Conversation
-from phidata.storage.columns import conversations, image_bytes
+from phidata.storage.batch_rows import BatchImages, BatchRows
 from phidata.storage.group_cache import GroupCache
 
-DENSE = 8  # of rows at least this close to each other, those between are read as well
+AHEAD_ROWS = 256  # of rows that follow each other, and perhaps of several groups, are read at once
 
 
 class Groups(Protocol):
@@ -30,83 +32,129 @@ class Groups(Protocol):
     def images(self, group: int) -> pa.RecordBatch:
         """A group with the bytes of images, perhaps without other columns."""
 
-    @property
-    def is_mapped(self) -> bool:
-        """Whether groups lie in memory as they lie in the file, so that reading one costs next to nothing."""
+
+class RowGroups(Groups, Protocol):
+    """Groups of which reading several at once costs less than one after the other."""
+
+    def texts(self, first: int, last: int) -> pa.RecordBatch:
+        """The groups `first` … `last` - 1 as one, as by `text`."""
 
 
-class ColumnRows:
+class ColumnRows(ABC):
     """One shard."""
 
-    def __init__(self, groups: Groups, cache: GroupCache) -> None:
+    def __init__(self, groups: Groups) -> None:
         self.path = groups.path
-        self._groups = groups
-        self._cache = cache
+        self._bounds: list[int] = groups.bounds.tolist()
 
     def __len__(self) -> int:
-        return int(self._groups.bounds[-1])
+        return self._bounds[-1]
 
     def row(self, number: int) -> Conversation:
-        group, place = self._find(number)
-        return self._one(self._text_of(group), place, number)
+        group = bisect_right(self._bounds, number) - 1
+        return self._one(self._rows_of(group), number - self._bounds[group], number)
 
-    def rows(self, numbers: range) -> Iterator[Conversation]:
-        if not 1 <= numbers.step <= DENSE:
-            yield from map(self.row, numbers)
-            return
-        while numbers:
-            group, place = self._find(numbers[0])
-            num_here = len(range(numbers[0], min(numbers.stop, int(self._groups.bounds[group + 1])), numbers.step))
-            here, numbers = numbers[:num_here], numbers[num_here:]
-            batch = self._text_of(group).slice(place, here[-1] - here[0] + 1)
-            try:
-                yield from list(conversations(batch))[:: here.step]
-            except ValueError:  # in one of them, perhaps one that was not asked for
-                yield from map(self.row, here)
+    @abstractmethod
+    def rows(self, numbers: range) -> Iterator[Conversation]: ...
 
     def images(self, number: int, num_images: int) -> list[bytes]:
-        group, place = self._find(number)
-        found: list[bytes | None] = image_bytes(self._images_of(group), place).slice(0, num_images).to_pylist()
-        present = [data for data in found if data is not None]
+        found = self._encoded(number)[:num_images]
+        present = [bytes(data) for data in found if data is not None]
         if len(present) < num_images:
             path = self.row(number).images[found.index(None) if None in found else len(found)]
             raise DataError(f"image {path!r} has no bytes in the shard; make the folder again")
         return present
 
-    def missing_images(self, number: int) -> list[str]:
-        if not self._groups.is_mapped:
-            return []  # to know it every image would have to be read
-        group, place = self._find(number)
-        found = image_bytes(self._groups.images(group), place)
-        if not found.null_count:
-            return []
-        return [path for path, data in zip(self.row(number).images, found, strict=True) if not data.is_valid]
+    @abstractmethod
+    def missing_images(self, number: int) -> list[str]: ...
 
     def place(self, number: int) -> str:
         return f"{self.path}: row {number + 1}"
 
-    def _find(self, number: int) -> tuple[int, int]:
-        """The group of a row, and its place in it."""
-        group = int(np.searchsorted(self._groups.bounds, number, side="right")) - 1
-        return group, number - int(self._groups.bounds[group])
+    @abstractmethod
+    def _rows_of(self, group: int) -> BatchRows: ...
 
-    def _text_of(self, group: int) -> pa.RecordBatch:
-        if self._groups.is_mapped:
-            return self._groups.text(group)
-        return self._cache.get((self.path, "text", group), lambda: self._groups.text(group))
+    @abstractmethod
+    def _images_of(self, group: int) -> BatchImages: ...
 
-    def _images_of(self, group: int) -> pa.RecordBatch:
-        if self._groups.is_mapped:
-            return self._groups.images(group)
-        return self._cache.get((self.path, "images", group), lambda: self._groups.images(group))
+    def _encoded(self, number: int) -> list[memoryview | None]:
+        group = bisect_right(self._bounds, number) - 1
+        return self._images_of(group).of(number - self._bounds[group])
 
-    def _one(self, batch: pa.RecordBatch, place: int, number: int) -> Conversation:
+    def _one(self, rows: BatchRows, place: int, number: int) -> Conversation:
         try:
-            return next(conversations(batch.slice(place, 1)))
+            return rows.row(place)
         except ValueError as error:
             raise DataError(
                 f"{self.place(number)}: this row is not a conversation ({error}); make the folder again"
             ) from error
 
+
+class MappedRows(ColumnRows):
+    """One shard that lies in memory as it lies in the file; where the rows of a group lie is kept once it is known."""
+
+    def __init__(self, groups: Groups) -> None:
+        super().__init__(groups)
+        self._groups = groups
+        self._rows: dict[int, BatchRows] = {}
+        self._images: dict[int, BatchImages] = {}
+
+    def rows(self, numbers: range) -> Iterator[Conversation]:
+        return map(self.row, numbers)
+
+    def missing_images(self, number: int) -> list[str]:
+        found = self._encoded(number)
+        if None not in found:
+            return []
+        return [path for path, data in zip(self.row(number).images, found, strict=True) if data is None]
+
+    def _rows_of(self, group: int) -> BatchRows:
+        return self._rows.get(group) or self._rows.setdefault(group, BatchRows(self._groups.text(group)))
+
+    def _images_of(self, group: int) -> BatchImages:
+        return self._images.get(group) or self._images.setdefault(group, BatchImages(self._groups.images(group)))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return ColumnRows, (self._groups, self._cache)
+        return MappedRows, (self._groups,)
+
+
+class ReadRows(ColumnRows):
+    """One shard whose groups are read and unpacked, those that are wanted again from a cache."""
+
+    def __init__(self, groups: RowGroups, cache: GroupCache) -> None:
+        super().__init__(groups)
+        self._groups = groups
+        self._cache = cache
+
+    def rows(self, numbers: range) -> Iterator[Conversation]:
+        if numbers.step != 1:
+            yield from map(self.row, numbers)
+            return
+        while numbers:
+            first = bisect_right(self._bounds, numbers[0]) - 1
+            last = max(first + 1, bisect_right(self._bounds, numbers[0] + AHEAD_ROWS) - 1)
+            here = numbers[: self._bounds[last] - numbers[0]]
+            yield from self._ahead(first, last, here)
+            numbers = numbers[len(here) :]
+
+    def missing_images(self, number: int) -> list[str]:  # noqa: ARG002 - to know it every image would have to be read
+        return []
+
+    def _ahead(self, first: int, last: int, numbers: range) -> Iterator[Conversation]:
+        """Rows that lie in the groups `first` … `last` - 1, which are read at once."""
+        try:
+            rows = BatchRows(self._groups.texts(first, last))
+        except DataError:  # about one of them, which is told when those before it have been given
+            yield from map(self.row, numbers)
+            return
+        for number in numbers:
+            yield self._one(rows, number - self._bounds[first], number)
+
+    def _rows_of(self, group: int) -> BatchRows:
+        return self._cache.get((self.path, "text", group), lambda: BatchRows(self._groups.text(group)))
+
+    def _images_of(self, group: int) -> BatchImages:
+        return self._cache.get((self.path, "images", group), lambda: BatchImages(self._groups.images(group)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReadRows, (self._groups, self._cache)

@@ -1,4 +1,4 @@
-"""The columns of Arrow and Parquet: their types, and conversations read from them.
+"""The columns of Arrow and Parquet, and their types.
 
     id: string, source: string,
     conversations: list<struct<images: list<struct<bytes: binary, path: string>>, user: string, assistant: string,
@@ -11,16 +11,11 @@ The schema's metadata says in the `datasets` library's own words that the struct
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from phidata.errors import DataError
-from phidata.records import Conversation, Turn
-from phidata.storage.annotations import UNREADABLE
 
 _STRING = {"dtype": "string", "_type": "Value"}
 FEATURES: dict[str, Any] = {
@@ -46,8 +41,6 @@ SCHEMA = pa.schema(
     metadata={"huggingface": json.dumps({"info": {"features": FEATURES}})},
 )
 
-_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
-
 
 def check_columns(schema: pa.Schema, path: object) -> None:
     """Raise DataError when these are not the columns of conversations; the order does not matter, types may be large
@@ -55,27 +48,6 @@ def check_columns(schema: pa.Schema, path: object) -> None:
     if fault := _fault(schema):
         raise DataError(
             f"{path} does not hold conversations: {fault}; `phidata convert --from table --source …` converts others"
-        )
-
-
-def conversations(batch: pa.RecordBatch) -> Iterator[Conversation]:
-    """The rows of a batch; image bytes are not looked at, and need not be there.
-
-    Raises ValueError, which says what, for a row that is no conversation.
-    """
-    rows = batch.column("conversations")
-    turns = iter(_turns(rows.flatten()))
-    counts = _counts(rows)
-    ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
-    metadata = batch.column("metadata").to_pylist() if "metadata" in batch.schema.names else [None] * len(ids)
-    for row_id, source, count, text in zip(ids, sources, counts, metadata, strict=True):
-        own = tuple(next(turns) for _ in range(count))
-        if row_id is None or source is None:
-            raise ValueError("the row has no id or no source")
-        if any(turn.user is None or turn.assistant is None or None in turn.images for turn in own):
-            raise ValueError("a turn has no user, no assistant, or an image without a path")
-        yield Conversation(
-            id=row_id, source=source, conversations=own, metadata=None if text is None else _metadata(text)
         )
 
 
@@ -88,33 +60,6 @@ def image_bytes(batch: pa.RecordBatch, row: int) -> pa.Array:
 def one_line(error: Exception) -> str:
     """What an Arrow error says, some of which go over several lines."""
     return " ".join(str(error).split())
-
-
-def _turns(turns: pa.StructArray) -> Iterator[Turn]:
-    images = turns.field("images")
-    paths = images.flatten().field("path").to_pylist()
-    users, assistants = turns.field("user").to_pylist(), turns.field("assistant").to_pylist()
-    has_answers = turns.type.get_field_index("answers") >= 0
-    answers = turns.field("answers").to_pylist() if has_answers else [None] * len(users)
-    begin = 0
-    for count, user, assistant, accepted in zip(_counts(images), users, assistants, answers, strict=True):
-        own = tuple(paths[begin : begin + count])
-        begin += count
-        yield Turn(images=own, user=user, assistant=assistant, answers=None if accepted is None else tuple(accepted))
-
-
-def _counts(lists: pa.ListArray) -> list[int]:
-    """How many entries each list has."""
-    if lists.null_count:
-        raise ValueError("a row has no conversations, or a turn has no images, not even an empty list")
-    return [end - begin for begin, end in pairwise(lists.offsets.to_pylist())]
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        return _decode_metadata(text)
-    except UNREADABLE as error:
-        raise ValueError(f"its metadata is not the text of a JSON object ({error})") from error
 
 
 def _fault(schema: pa.Schema) -> str:

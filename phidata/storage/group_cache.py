@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, Protocol, TypeVar
 
 CACHE_BYTES = 1 << 25
+
+
+class Held(Protocol):
+    """Something that knows how much memory it takes."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+H = TypeVar("H", bound=Held)
 
 
 class GroupCache:
@@ -17,15 +25,16 @@ class GroupCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._groups: OrderedDict[Hashable, pa.RecordBatch] = OrderedDict()
+        self._groups: OrderedDict[Hashable, Any] = OrderedDict()
         self._num_bytes = 0
 
-    def get(self, key: Hashable, read: Callable[[], pa.RecordBatch]) -> pa.RecordBatch:
+    def get(self, key: Hashable, read: Callable[[], H]) -> H:
         """The group of that key, which is read when it is not here."""
         with self._lock:
-            if (group := self._groups.get(key)) is not None:
+            kept: H | None = self._groups.get(key)
+            if kept is not None:
                 self._groups.move_to_end(key)
-                return group
+                return kept
         group = read()  # without the lock: two threads may read the same group, and none waits for another's
         with self._lock:
             if key not in self._groups:

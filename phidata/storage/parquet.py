@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +43,27 @@ class ParquetGroups:
         self._text_leaves = [leaf for leaf in leaves if leaf not in self._image_leaves]
 
     def text(self, group: int) -> pa.RecordBatch:
-        return self._read(group, self._text_leaves)
+        return self._read([group], self._text_leaves)
+
+    def texts(self, first: int, last: int) -> pa.RecordBatch:
+        return self._read(range(first, last), self._text_leaves)
 
     def images(self, group: int) -> pa.RecordBatch:
-        return self._read(group, self._image_leaves)
+        return self._read([group], self._image_leaves)
 
     @property
     def is_mapped(self) -> bool:
         return False
 
-    def _read(self, group: int, leaves: list[str]) -> pa.RecordBatch:
+    def _read(self, groups: Sequence[int], leaves: list[str]) -> pa.RecordBatch:
         try:
             with pq.ParquetFile(
-                self.path, metadata=self._metadata, memory_map=True, page_checksum_verification=True
+                self.path, metadata=self._metadata, memory_map=True, pre_buffer=False, page_checksum_verification=True
             ) as file:
-                table = file.read_row_group(group, columns=leaves, use_threads=False)
+                table = file.read_row_groups(groups, columns=leaves, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{self.path} is damaged in row group {group} ({one_line(error)}); copy it again"
+                f"{self.path} is damaged in row group {groups[0]} ({one_line(error)}); copy it again"
             ) from error
         return table.combine_chunks().to_batches()[0]
 

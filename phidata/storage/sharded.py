@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
-
-import numpy as np
 
 from phidata.errors import DataError
 from phidata.records import Conversation
@@ -38,10 +38,11 @@ class ShardedRows:
         self._shards: dict[int, Shard] = {}
         self._lock = Lock()
         self._counts = counts
-        self._bounds = np.cumsum([0, *(counts or (len(self._shard(number)) for number in range(len(files))))])
+        known = counts or [len(self._shard(number)) for number in range(len(files))]
+        self._bounds = list(accumulate(known, initial=0))
 
     def __len__(self) -> int:
-        return int(self._bounds[-1])
+        return self._bounds[-1]
 
     def row(self, number: int) -> Conversation:
         shard, place = self._find(number)
@@ -52,7 +53,7 @@ class ShardedRows:
             yield from map(self.row, numbers)
             return
         for number in range(len(self.files)):
-            begin, end = int(self._bounds[number]), int(self._bounds[number + 1])
+            begin, end = self._bounds[number], self._bounds[number + 1]
             here = _within(numbers, begin, end)
             if here:
                 yield from self._shard(number).rows(here)
@@ -70,8 +71,8 @@ class ShardedRows:
         return shard.place(place)
 
     def _find(self, number: int) -> tuple[Shard, int]:
-        shard = int(np.searchsorted(self._bounds, number, side="right")) - 1
-        return self._shard(shard), number - int(self._bounds[shard])
+        shard = bisect_right(self._bounds, number) - 1
+        return self._shards.get(shard) or self._shard(shard), number - self._bounds[shard]
 
     def _shard(self, number: int) -> Shard:
         with self._lock:

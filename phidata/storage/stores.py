@@ -51,29 +51,30 @@ def open_jsonl(path: Path, images: Path) -> RowStore:
 def open_shards(path: Path, files: Sequence[Path], counts: Sequence[int] | None = None) -> ShardedRows:
     """Open shards of one shape as one sequence, which messages call `path`; where it is known how many rows each has,
     it is opened when it is first used."""
-    return ShardedRows(path, files, _opener(files[0].suffix), counts=counts)
+    return ShardedRows(path, files, shard_opener(files[0].suffix), counts=counts)
 
 
-def _opener(suffix: str) -> Callable[[Path], Shard]:
+def shard_opener(suffix: str) -> Callable[[Path], Shard]:
+    """What opens a shard whose name ends so; the shards that it opens have one cache together."""
     if suffix == ".tar":
         from phidata.storage.webdataset import WebDatasetShard
 
-        return WebDatasetShard
+        return partial(WebDatasetShard, trust_kept=True)
     from phidata.storage.group_cache import GroupCache
 
     return partial(_open_columns, cache=GroupCache())
 
 
 def _open_columns(path: Path, *, cache: GroupCache) -> Shard:
-    from phidata.storage.column_rows import ColumnRows
-
     if path.suffix == ".arrow":
         from phidata.storage.arrow import ArrowGroups
+        from phidata.storage.column_rows import MappedRows
 
-        return ColumnRows(ArrowGroups(path), cache)
+        return MappedRows(ArrowGroups(path))
+    from phidata.storage.column_rows import ReadRows
     from phidata.storage.parquet import ParquetGroups
 
-    return ColumnRows(ParquetGroups(path), cache)
+    return ReadRows(ParquetGroups(path), cache)
 
 
 def _refuse_images(path: Path, images: str | Path | None) -> None:

@@ -6,7 +6,7 @@ before (GNU's `L`, pax `path`), and sizes in base 256.
 
 from __future__ import annotations
 
-import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from phidata.errors import DataError
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
+_MAX_NAME_BYTES = 1 << 20  # of what comes before a member and says its name
+_PIECE_BYTES = 8 * BLOCK
 _REGULAR = (b"0", b"\0", b"7")
 
 
@@ -52,27 +54,59 @@ def members(path: Path) -> Iterator[Member]:
     num_bytes = path.stat().st_size
     if num_bytes < BLOCK:
         raise DataError(f"{path} is no tar file: it has {num_bytes} bytes; copy it again")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        yield from _scan(content, path)
+    with path.open("rb", buffering=0) as file:
+        yield from _scan(_Blocks(file.fileno(), os.fstat(file.fileno()).st_size), path)
 
 
-def _scan(content: mmap.mmap, path: Path) -> Iterator[Member]:
+def is_size(block: bytes, num_bytes: int) -> bool:
+    """Whether a header says that its member has so many bytes."""
+    try:
+        return _size_field(block) == num_bytes
+    except ValueError:
+        return False
+
+
+class _Blocks:
+    """What stands in a file, read in small pieces: the headers of a row often lie beside each other."""
+
+    def __init__(self, descriptor: int, num_bytes: int) -> None:
+        self.num_bytes = num_bytes
+        self._descriptor = descriptor
+        self._piece, self._begin = b"", 0
+
+    def at(self, position: int) -> bytes:
+        """The block that begins there; less where the file ends."""
+        place = position - self._begin
+        if not 0 <= place <= len(self._piece) - BLOCK:
+            self._piece, self._begin = os.pread(self._descriptor, _PIECE_BYTES, position), position
+            place = 0
+        return self._piece[place : place + BLOCK]
+
+    def content(self, begin: int, num_bytes: int) -> bytes:
+        return os.pread(self._descriptor, num_bytes, begin)
+
+
+def _scan(blocks: _Blocks, path: Path) -> Iterator[Member]:
     position, long_name = 0, None
-    while (block := content[position : position + BLOCK]) != END[:BLOCK]:
+    while (block := blocks.at(position)) != END[:BLOCK]:
         if len(block) < BLOCK:
             raise DataError(f"{path} is cut short: it ends without the two empty blocks of a tar; copy it again")
-        kind, size = block[156:157], _size(block, path, position)
+        kind, size = block[156:157], _plain_size(block)
+        if size is None:
+            size = _size(block, path, position)
         begin = position + BLOCK
-        if begin + size > len(content):
+        if begin + size > blocks.num_bytes:
             raise DataError(
                 f"{path} is cut short: the member at byte {position} has {size} bytes, "
-                f"{len(content) - begin} of them are there; copy it again"
+                f"{blocks.num_bytes - begin} of them are there; copy it again"
             )
+        if kind in (b"L", b"x") and size > _MAX_NAME_BYTES:
+            raise _damage(path, position)
         if kind == b"L":
-            long_name = _text(content[begin : begin + size])
+            long_name = _text(blocks.content(begin, size))
         elif kind == b"x":
             try:
-                long_name = _pax_path(content[begin : begin + size]) or long_name
+                long_name = _pax_path(blocks.content(begin, size)) or long_name
             except ValueError as error:
                 raise _damage(path, position) from error
         else:
@@ -82,18 +116,42 @@ def _scan(content: mmap.mmap, path: Path) -> Iterator[Member]:
         position = begin + size + -size % BLOCK
 
 
+_PLAIN = header("", 0)
+_PLAIN_SUM = int(_PLAIN[148:154], 8) - sum(_PLAIN[124:136])
+
+
+def _plain_size(block: bytes) -> int | None:
+    """The size of a member whose header is as `header` writes it, but for its name; None for another or a wrong sum.
+
+    Most are such, and of those only the bytes that differ need to be summed.
+    """
+    if block[100:124] != _PLAIN[100:124] or block[136:148] != _PLAIN[136:148] or block[154:] != _PLAIN[154:]:
+        return None
+    if not (block[124:135].isdigit() and block[148:154].isdigit()):
+        return None
+    try:
+        size, right = int(block[124:135], 8), int(block[148:154], 8)
+    except ValueError:
+        return None
+    return size if right == _PLAIN_SUM + sum(block[:100].rstrip(b"\0")) + sum(block[124:136]) else None
+
+
 def _size(block: bytes, path: Path, position: int) -> int:
     """The size of a member, whose header has the right sum."""
     try:
         right = int(block[148:156].strip(b" \0"), 8) == sum(block) - sum(block[148:156]) + 8 * ord(" ")
         if right:
-            field = block[124:136]
-            size = int.from_bytes(field[1:], "big") if field[0] == 0x80 else int(field.strip(b" \0") or b"0", 8)
+            size = _size_field(block)
             if size >= 0:
                 return size
     except ValueError:
         pass
     raise _damage(path, position)
+
+
+def _size_field(block: bytes) -> int:
+    field = block[124:136]
+    return int.from_bytes(field[1:], "big") if field[:1] == b"\x80" else int(field.strip(b" \0") or b"0", 8)
 
 
 def _damage(path: Path, position: int) -> DataError:
@@ -102,8 +160,9 @@ def _damage(path: Path, position: int) -> DataError:
 
 
 def _name(block: bytes) -> str:
-    name, prefix = _text(block[:100]), _text(block[345:500])
-    return f"{prefix}/{name}" if block[257:263] == b"ustar\0" and prefix else name
+    name = _text(block[:100])
+    has_prefix = block[345] and block[257:263] == b"ustar\0"
+    return f"{_text(block[345:500])}/{name}" if has_prefix else name
 
 
 def _text(field: bytes) -> str:

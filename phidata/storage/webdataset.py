@@ -5,24 +5,28 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from phidata.errors import DataError
 from phidata.records import Conversation
 from phidata.storage.annotations import UNREADABLE
+from phidata.storage.offsets import find_offsets, forget_offsets
 from phidata.storage.random_access import RandomAccessFile
-from phidata.storage.tar import END, Member, header, members, padding
+from phidata.storage.tar import BLOCK, END, Member, header, is_size, members, padding
 from phidata.storage.unnamed import UnnamedFile
 
 MAX_KEY = 80  # so that a member's name always has room in its header
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^./]+)\.(?:(?P<json>json)|(?P<number>[0-9]{1,5})\.[A-Za-z0-9]+)")
+_MEMBER = re.compile(r"((?:.*/)?[^./]+)\.(?:json|([0-9]{1,5})\.[A-Za-z0-9]+)")
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG\r\n", "png"),
@@ -33,6 +37,10 @@ _SIGNATURES = (
     (b"P5", "pgm"),
     (b"P6", "ppm"),
 )
+
+_MEMBERS = "members"
+_ROW = -1  # the number of a row's json among its images
+_ABSENT = (-1, 0)
 
 _decode = msgspec.json.Decoder(Conversation).decode
 
@@ -86,29 +94,32 @@ class WebDatasetShardFile:
 
 
 class WebDatasetShard:
-    """One tar, read by an index of its headers: 16 bytes of memory a member."""
+    """One tar, read by an index of its headers: 16 bytes of memory a member.
 
-    def __init__(self, path: Path) -> None:
+    With `trust_kept` the index may be one that was kept from an earlier opening; then the header of whatever is read is
+    looked at, and DataError raised where it is another.
+    """
+
+    def __init__(self, path: Path, *, trust_kept: bool = False) -> None:
         self.path = path
         self._file = RandomAccessFile(path)
-        rows: list[tuple[int, int]] = []
-        images: list[tuple[int, int]] = []
-        bounds = [0]
-        for key, own in groupby(members(path), lambda member: _split_name(path, member.name)[0]):
-            row, pictures = _members_of(path, key, list(own))
-            rows.append(row)
-            images += pictures
-            bounds.append(len(images))
-        self._rows = np.array(rows, np.int64).reshape(-1, 2)
-        self._images = np.array(images, np.int64).reshape(-1, 2)
-        self._bounds = np.array(bounds, np.int64)
+        self._trust_kept = trust_kept
+        if trust_kept:
+            numbers = find_offsets(path, _MEMBERS, lambda: [_member_places(path)]).numbers
+        else:
+            numbers = memoryview(_member_places(path).tobytes()).cast("q")
+        self._num_rows = numbers[0]
+        self._rows = numbers[1 : 1 + 2 * self._num_rows]
+        self._bounds = numbers[1 + 2 * self._num_rows : 2 + 3 * self._num_rows]
+        self._images = numbers[2 + 3 * self._num_rows :]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._num_rows
 
     def row(self, number: int) -> Conversation:
+        line = self.line(number)
         try:
-            return _decode(self._file.read(*map(int, self._rows[number])))
+            return _decode(line)
         except UNREADABLE as error:
             raise DataError(
                 f"{self.place(number)}: its json is not a conversation ({error}); make the folder again"
@@ -117,46 +128,93 @@ class WebDatasetShard:
     def rows(self, numbers: range) -> Iterator[Conversation]:
         return map(self.row, numbers)
 
+    def line(self, number: int) -> bytes:
+        """The json of a row as it stands in the tar."""
+        return self.content(self._rows[2 * number], self._rows[2 * number + 1])
+
     def images(self, number: int, num_images: int) -> list[bytes]:
-        found = self._members(number, num_images)
+        found = self.places(number)[:num_images]
+        found += [_ABSENT] * (num_images - len(found))
         for path, (offset, _) in zip(self.row(number).images, found, strict=False):
             if offset < 0:
                 raise DataError(f"image {path!r} is not in the tar; make the folder again")
-        return [self._file.read(offset, num_bytes) for offset, num_bytes in found]
+        return [self.content(offset, num_bytes) for offset, num_bytes in found]
 
     def missing_images(self, number: int) -> list[str]:
         paths = self.row(number).images
-        found = self._members(number, len(paths))
-        return [path for path, (offset, _) in zip(paths, found, strict=True) if offset < 0]
+        places = self.places(number)
+        return [path for image, path in enumerate(paths) if image >= len(places) or places[image][0] < 0]
 
     def place(self, number: int) -> str:
         return f"{self.path}: row {number + 1}"
 
-    def _members(self, number: int, num_images: int) -> list[tuple[int, int]]:
-        """Where the first images of a row lie; -1 for what is not in the tar."""
-        begin, end = self._bounds[number : number + 2]
-        found = [(int(offset), int(num_bytes)) for offset, num_bytes in self._images[begin:end][:num_images]]
-        return found + [(-1, 0)] * (num_images - len(found))
+    def places(self, number: int) -> list[tuple[int, int]]:
+        """Where the images of a row lie, and how long they are; -1 for one that is not in the tar."""
+        numbers = self._images[2 * self._bounds[number] : 2 * self._bounds[number + 1]].tolist()
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+    def content(self, offset: int, num_bytes: int) -> bytes:
+        """The content of a member, whose header says that it has so many bytes."""
+        found = self._file.read(offset - BLOCK, BLOCK + num_bytes) if offset >= BLOCK and num_bytes >= 0 else b""
+        if len(found) != BLOCK + num_bytes or not is_size(found, num_bytes):
+            forget_offsets(self.path, _MEMBERS)
+            raise DataError(f"{self.path} has changed since it was opened; open it again")
+        return found[BLOCK:]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), trust_kept=self._trust_kept), (self.path,)
 
 
-def _split_name(path: Path, name: str) -> tuple[str, int]:
-    """The key of a member, and the number of its image; -1 for the json."""
-    match = _MEMBER.fullmatch(name.removeprefix("./"))
-    if match is None:
-        raise DataError(
-            f"{path} does not hold conversations: its member {name!r} is neither <key>.json nor <key>.<number>.<suffix>"
-        )
-    return match["key"], -1 if match["json"] else int(match["number"])
+def _member_places(path: Path) -> npt.NDArray[np.int64]:
+    """The number n of rows; where their jsons lie, (n, 2); the bounds of their images among all, (n + 1,); where those
+    lie, (num_images, 2): all behind each other. A place is an offset and a number of bytes."""
+    index = _Index(path)
+    for member in members(path):
+        index.add(member)
+    index.end_row()
+    return np.concatenate([[len(index.rows) // 2], index.rows, index.bounds, index.images]).astype(np.int64)
 
 
-def _members_of(path: Path, key: str, own: list[Member]) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Where the json of a row lies, and where its images do, in their order."""
-    places: dict[int, tuple[int, int]] = {}
-    for member in own:
-        number = _split_name(path, member.name)[1]
-        if number in places:
-            raise DataError(f"{path} has the member {member.name!r} twice; make the folder again")
-        places[number] = (member.offset, member.num_bytes)
-    if -1 not in places:
-        raise DataError(f"{path} lacks the member {key + '.json'!r}, the row of these images; make the folder again")
-    return places[-1], [places.get(number, (-1, 0)) for number in range(max(places) + 1)]
+class _Index:
+    """Where the rows and images of a tar lie, as far as its members have been added."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.rows, self.images, self.bounds = array("q"), array("q"), array("q", [0])
+        self._key = ""
+        self._places: dict[int, tuple[int, int]] = {}  # of the members of one row, by the numbers of their images
+
+    def add(self, member: Member) -> None:
+        key, number = self._split(member.name)
+        if key != self._key:
+            self.end_row()
+            self._key = key
+        if number in self._places:
+            raise DataError(f"{self._path} has the member {member.name!r} twice; make the folder again")
+        self._places[number] = member.offset, member.num_bytes
+
+    def end_row(self) -> None:
+        """End the row of the member that was added last."""
+        if not (places := self._places):
+            return
+        if (row := places.pop(_ROW, None)) is None:
+            missing = self._key + ".json"
+            raise DataError(
+                f"{self._path} lacks the member {missing!r}, the row of these images; make the folder again"
+            )
+        self.rows.extend(row)
+        for number in range(max(places, default=-1) + 1):
+            self.images.extend(places.get(number, _ABSENT))
+        self.bounds.append(len(self.images) // 2)
+        places.clear()
+
+    def _split(self, name: str) -> tuple[str, int]:
+        """The key of a member, and the number of its image; _ROW for the json."""
+        match = _MEMBER.fullmatch(name.removeprefix("./"))
+        if match is None:
+            raise DataError(
+                f"{self._path} does not hold conversations: "
+                f"its member {name!r} is neither <key>.json nor <key>.<number>.<suffix>"
+            )
+        key, number = match.groups()
+        return key, _ROW if number is None else int(number)

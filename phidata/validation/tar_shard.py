@@ -18,15 +18,11 @@ class TarShard(WebDatasetShard):
             yield RowRange(path=str(self.path), start=start, end=min(start + ROWS, len(self)))
 
     def lines(self, rows: RowRange) -> list[bytes]:
-        found = (self._file.read(*map(int, self._rows[number])) for number in range(rows.start, rows.end))
+        found = (self.line(number) for number in range(rows.start, rows.end))
         return [line.replace(b"\n", b" ") for line in found]  # between values only: a string can not hold one
 
     def encoded(self, place: int) -> Sequence[bytes | None]:
-        return [None if at < 0 else self._file.read(at, size) for at, size in self._own(place)]
+        return [None if at < 0 else self.content(at, size) for at, size in self.places(place)]
 
     def lengths(self, place: int) -> Sequence[int | None]:
-        return [None if at < 0 else size for at, size in self._own(place)]
-
-    def _own(self, place: int) -> list[tuple[int, int]]:
-        begin, end = map(int, self._bounds[place : place + 2])
-        return self._members(place, end - begin)
+        return [None if at < 0 else size for at, size in self.places(place)]
