@@ -58,6 +58,16 @@ class World:
             if found is not None:
                 raise found
 
+    def refuse_others(self, what: str, own: object) -> None:
+        """Raise UsageError, on every rank, where one has another value than the first: they would train apart."""
+        values = self.gather(own)
+        other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
+        if other is not None:
+            raise UsageError(
+                f"process {other} has {what} than process 0; give all of them the same flags, model and data, on every "
+                "machine"
+            )
+
     def write_on_main(self, tensors: Iterator[Tensors], write: Callable[[Iterator[Tensors]], None]) -> None:
         """Write on rank 0 what all ranks gather along, one after the other; where it fails, all of them raise."""
         problem: PhidataError | None = None
@@ -81,8 +91,10 @@ class World:
             except OSError as error:
                 problem = UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
         self.raise_first(problem)
-        given: Result = self.gather(result)[0]
-        return given
+        given: list[Any] = [result]
+        dist.broadcast_object_list(given, src=0, device=self.device)
+        found: Result = given[0]
+        return found
 
 
 def open_world() -> World:
@@ -92,12 +104,23 @@ def open_world() -> World:
         os.environ.update(alone, MASTER_PORT=str(_free_port()))
     deepspeed = import_deepspeed()
     has_cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if has_cuda else torch.device("cpu")
+    device = own_device(torch.cuda.device_count()) if has_cuda else torch.device("cpu")
     if has_cuda:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         deepspeed.init_distributed(dist_backend="nccl" if has_cuda else "gloo", auto_mpi_discovery=False, verbose=False)
     return World(rank=dist.get_rank(), size=dist.get_world_size(), device=device)
+
+
+def own_device(num_devices: int) -> torch.device:
+    """The GPU of this process. Raises UsageError where the launcher does not name one of the machine's."""
+    own = os.environ.get("LOCAL_RANK", "")
+    if not own.isdecimal() or int(own) >= num_devices:
+        raise UsageError(
+            f"LOCAL_RANK is {own!r} on a machine with {num_devices} GPUs; start one process a GPU, as "
+            f"`torchrun --nproc_per_node={num_devices}` does"
+        )
+    return torch.device("cuda", int(own))
 
 
 def close_world() -> None:
@@ -116,7 +139,6 @@ def import_deepspeed() -> Any:
     # DeepSpeed calls collectives that newer torch releases have renamed; the reader of a run can not change that.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could have besides
     logger = logging.getLogger("DeepSpeed")
     logger.setLevel(logging.WARNING)
     for handler in logger.handlers:
@@ -174,6 +196,9 @@ class Engine:
             )
         if self.stage == 3:
             lend_weights_to_dora(module)
+        if config.model.precision == "fp16":
+            # Below its least value the scale stays: the loop ends a run whose gradient is never finite, and says why.
+            self.optimizer.loss_scaler.raise_error_at_min_scale = False
 
     @property
     def module(self) -> nn.Module:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -93,7 +93,7 @@ class Loop:
         self._course, self._engine, self._audit, self._world, self._report = course, engine, audit, world, report
         self._start = start
         self._num_skipped = 0
-        log = world.on_main(lambda: read_log(course.output / LOG))
+        log = world.on_main(lambda: [judged(line) for line in read_log(course.output / LOG)])
         self._guard = SpikeGuard.after(log)
         self._is_updated = any(line["lr"] > 0 and not line["skipped"] for line in log)
 
@@ -106,16 +106,20 @@ class Loop:
         self._engine.module.train()
         if self._report is not None:
             self._report.begin()
+        self._keep_newest()  # a run that was killed may have left more
         with StopWish() as stop:
             for number in range(self._start + 1, self._course.total):
                 is_stop_wished = self._step(number, batches, stop)
-                if is_stop_wished or is_due(self._course.config.train.save_steps, number):
+                is_saved = is_stop_wished or is_due(self._course.config.train.save_steps, number)
+                is_measured = is_due(self._course.config.eval.every, number)
+                if is_saved:
                     self._save(number)
                 if is_stop_wished:
                     return number
-                if is_due(self._course.config.eval.every, number):
+                if is_measured:
                     evaluate_after(number)
-                self._keep_newest()
+                if is_saved or is_measured:
+                    self._keep_newest()
             self._step(self._course.total, batches, stop)
         self._end_audit()
         return self._course.total
@@ -123,9 +127,9 @@ class Loop:
     def _step(self, number: int, batches: Iterator[Batch], stop: StopWish) -> bool:
         """One step; returns whether some rank was asked to stop."""
         started = time.perf_counter()
-        micros = list(islice(batches, self._engine.accumulation))
+        micros, problem = self._taken(batches)
         waited_s = time.perf_counter() - started
-        counts = self._count(micros, stop)
+        counts = self._count(micros, stop, problem)
         loss = self._accumulate(micros, counts.supervised)
         self._audit.after_backward(with_images=counts.images > 0, is_updated=self._is_updated)
         factor = rate_factor(self._course.config, number, self._course.total)
@@ -139,7 +143,15 @@ class Loop:
         self._warn(number, updated, spike, ids)
         return counts.is_stop_wished
 
-    def _count(self, micros: Sequence[Batch], stop: StopWish) -> Counts:
+    def _taken(self, batches: Iterator[Batch]) -> tuple[list[Batch], DataError | None]:
+        """A step's micro-batches, or what is wrong with one: the other ranks must not wait for this one."""
+        try:
+            return list(islice(batches, self._engine.accumulation)), None
+        except DataError as error:
+            return [], error
+
+    def _count(self, micros: Sequence[Batch], stop: StopWish, problem: DataError | None) -> Counts:
+        """Raises on all ranks the problem that one of them has."""
         flops = sum(map(self._course.flops_of, micros), StepFlops())
         sums = self._world.sum(
             sum(micro.num_supervised for micro in micros),
@@ -149,8 +161,11 @@ class Loop:
             flops.model,
             flops.hardware,
             stop.is_wished,
+            problem is not None,
         )
-        supervised, tokens, images, samples, model, hardware, wishes = map(int, sums)
+        supervised, tokens, images, samples, model, hardware, wishes, problems = map(int, sums)
+        if problems:
+            self._world.raise_first(problem)
         flops = StepFlops(model=model, hardware=hardware)
         return Counts(supervised, tokens, images, samples, flops, is_stop_wished=wishes > 0)
 
@@ -234,6 +249,11 @@ class Loop:
             self._audit.close()
             if self._world.is_main:
                 note("not every trained tensor was reached: the run was too short, or no training row had an image")
+
+
+def judged(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a line of the log what the next steps follow from."""
+    return {name: line[name] for name in ("step", "loss", "lr", "skipped")}
 
 
 def is_due(every: int | None, number: int) -> bool:

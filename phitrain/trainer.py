@@ -41,6 +41,7 @@ from phitrain.strategy import lora_config, prepare
 from phitrain.trackers import choose_trackers
 
 PLANNED_ROWS = 64  # so many are looked at for a plan
+COMPARED_ROWS = 64  # about so many of a split are looked at by every rank
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Document = dict[str, Any]
@@ -105,6 +106,9 @@ def prepare_run(config: Config, world: World) -> tuple[Run, list[str]]:
     samples = open_samples(config, adapter, config.data.train_split, choice)
     if len(samples) == 0:
         raise DataError(f"split {config.data.train_split!r} of {config.data.dir} has no rows to train on")
+    model = adapter.fingerprint()
+    world.refuse_others("another configuration", shared_settings(config))
+    world.refuse_others("another model", model)
     splits = {name: open_samples(config, adapter, name) for name in config.eval.splits}
     check_rows(splits.values(), world)
     fingerprint = check_rows([samples], world)
@@ -116,7 +120,7 @@ def prepare_run(config: Config, world: World) -> tuple[Run, list[str]]:
         adapter=adapter,
         samples=samples,
         sampler=sampler,
-        identity=Identity(config=config, data=fingerprint, model=adapter.fingerprint()),
+        identity=Identity(config=config, data=fingerprint, model=model),
         peak_flops=peak_flops(hardware.name, config.model.precision) if hardware.cuda else None,
     )
     return Run(course=course, splits=splits, world=world, trackers=trackers), [*notes, *told, *more]
@@ -334,21 +338,32 @@ def open_samples(config: Config, adapter: Adapter, split: str, choice: Choice | 
     return Samples(data, adapter.preprocessor, config.model.max_length, choice)
 
 
+def shared_settings(config: Config) -> Document:
+    """What has to be the same for all ranks: places may have other names on other machines."""
+    settings = config.as_dict()
+    for section, name in (("model", "name_or_path"), ("data", "dir"), ("train", "output_dir")):
+        del settings[section][name]
+    return settings
+
+
 def check_rows(splits: Iterable[Samples], world: World) -> str:
     """Look at every row before anything is trained, each rank at its share; all ranks raise the first problem found.
 
-    Returns a fingerprint of the rows, the same for any number of ranks.
+    Returns a fingerprint of the rows, the same for any number of ranks. Raises UsageError where ranks see other rows.
     """
     problem: DataError | None = None
-    sum_of_digests = 0
+    sum_of_digests, seen = 0, []
     try:
         for samples in splits:
+            some = range(0, len(samples), max(1, len(samples) // COMPARED_ROWS))
+            seen.append((len(samples), [digest(samples.data[row], row) for row in some]))
             for row in range(world.rank, len(samples), world.size):
                 samples.check(row)
                 sum_of_digests += digest(samples.data[row], row)
     except DataError as error:
         problem = error
     world.raise_first(problem)
+    world.refuse_others("other rows", seen)
     return f"{sum(world.gather(sum_of_digests)) % (1 << 128):032x}"
 
 

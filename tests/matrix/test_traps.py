@@ -81,8 +81,9 @@ def test_the_block_that_never_runs_is_saved_as_it_was(told: Any, model_folder: P
 def test_a_cut_model_is_stopped_in_every_strategy(told: Any) -> None:
     cut = "layers.0.self_attn.o_proj"
     names = [f"model.{cut}.weight"] * 2 + [f"base_model.model.model.{cut}.lora_B.default.weight"] * 2
+    names.append("model.vision_embed_tokens.sub_GN")
     said = [f"1 trainable tensors get no gradient in the first step: {name}; training was stopped" for name in names]
-    assert told["cut"] == dict(zip(("full", "frozen-vision", "lora", "qlora"), said, strict=True))
+    assert told["cut"] == dict(zip(("full", "frozen-vision", "lora", "qlora", "separator"), said, strict=True))
 
 
 def test_each_part_has_its_own_learning_rate(told: Any) -> None:

@@ -93,26 +93,32 @@ def tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def cut(place: Place) -> dict[str, str]:
-    """What is said, by strategy, of a model in which one tensor gets no gradient."""
+    """What is said, by strategy, of a model in which one tensor gets no gradient; and of one without a separator's."""
+    told = {
+        strategy: told_of_cut(place, CUT, {"strategy": strategy, "zero": zero})
+        for zero, strategy in enumerate(STRATEGIES)
+    }
+    return {**told, "separator": told_of_cut(place, "sub_GN", {"data": "one image"})}
+
+
+def told_of_cut(place: Place, part: str, cell: dict[str, Any]) -> str:
     trainer: Any = phitrain.trainer
-    whole, told = trainer.prepare, {}
-    for zero, strategy in enumerate(STRATEGIES):
-        trainer.prepare = cutting(whole)
-        try:
-            run(place, {"strategy": strategy, "zero": zero})
-            told[strategy] = "nothing"
-        except DataError as error:
-            told[strategy] = str(error)
-        finally:
-            trainer.prepare = whole
-    return told
+    whole = trainer.prepare
+    trainer.prepare = cutting(whole, part)
+    try:
+        run(place, cell)
+    except DataError as error:
+        return str(error)
+    finally:
+        trainer.prepare = whole
+    return "nothing"
 
 
-def cutting(prepare: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+def cutting(prepare: Callable[..., nn.Module], part: str) -> Callable[..., nn.Module]:
     def prepared(*given: Any) -> nn.Module:
         module = prepare(*given)
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad and CUT in name and "lora_A" not in name:
+            if parameter.requires_grad and part in name and "lora_A" not in name:
                 parameter.register_hook(torch.zeros_like)
         return module
 

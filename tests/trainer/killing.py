@@ -74,7 +74,10 @@ def import_everything() -> None:
 
 
 def launch(values: Values, *, processes: int = 1, patches: Sequence[Patch] = ()) -> Ended:
-    """Train with as many processes; where one fails or is killed, the others are killed too, as a launcher does."""
+    """Train with as many processes; where one is killed, the others are killed too, as a launcher does.
+
+    Where one fails the others are waited for: they have to end by themselves.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -202,7 +205,7 @@ def _wait(ranks: Mapping[int, int]) -> tuple[int, ...]:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
             codes[ranks[pid]] = os.waitstatus_to_exitcode(status)
-        if (pid and codes[ranks[pid]]) or time.monotonic() > until:
+        if (pid and codes[ranks[pid]] < 0) or time.monotonic() > until:
             for other in set(ranks) - {pid}:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(other, signal.SIGKILL)

@@ -10,6 +10,7 @@ import random
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,12 +216,12 @@ def noting_rows(file: Path) -> Patch:
             at[0] = number
             return step(loop, number, *rest)
 
-        def noted(loop: Loop, micros: Sequence[Batch], stop: Any) -> Any:
+        def noted(loop: Loop, micros: Sequence[Batch], *rest: Any) -> Any:
             data = loop._course.samples.data
             rows = [data[slot.row].id for micro in micros for slot in micro.slots if not slot.filler]
             with file.with_name(f"{file.name}.{rank}").open("a", encoding="utf-8") as opened:
                 opened.write(json.dumps([at[0], rows]) + "\n")
-            return count(loop, micros, stop)
+            return count(loop, micros, *rest)
 
         Loop._step, Loop._count = begun, noted  # type: ignore[method-assign, assignment]
 
@@ -278,20 +279,58 @@ def guarded(place: Place, name: str, ended: Ended) -> Found:
 
 def ends(place: Place) -> Found:
     """What runs say that can not go on: their exit codes, last words, and checkpoints."""
-    broken: dict[str, tuple[Changes, Patch]] = {
-        "gradients": (
-            {"train": {"max_steps": 30, "batch_size": 1, "batch_size_per_gpu": 1}},
-            spoiling(0, range(2, 99)),
-        ),
-        "disk": ({}, at_moment(place.output("disk"), 0, "3 update 1", fill_disk)),
-        "worker": ({"data": {"num_workers": 1}}, dying_worker),
+    long = {"max_steps": 30, "batch_size": 1, "batch_size_per_gpu": 1}
+    broken: dict[str, tuple[int, Changes, Patch]] = {
+        "gradients": (1, {"train": long}, spoiling(0, range(2, 99))),
+        "scale": (1, {"train": {**long, "zero": 1}, "model": {"precision": "fp16"}}, spoiling(0, range(2, 99))),
+        "disk": (1, {}, at_moment(place.output("disk"), 0, "3 update 1", fill_disk)),
+        "worker": (1, {"data": {"num_workers": 1}}, dying_worker),
+        "row": (2, {"train": {"zero": 1}}, unreadable_row),
+        "other rows": (2, {"train": {"zero": 1}}, other_rows(place.folder / "other")),
     }
     found = {}
-    for name, (changes, patch) in broken.items():
-        ended = launch(place.values(name, **changes), patches=[patch])
+    for name, (processes, changes, patch) in broken.items():
+        ended = launch(place.values(name, **changes), processes=processes, patches=[patch])
         left = sorted(path.name for path in place.output(name).glob("*checkpoint-*"))
-        found[name] = {"code": ended.codes[0], "said": ended.said.splitlines()[-1], "left": left}
+        found[name] = {"codes": ended.codes, "said": ended.said.splitlines()[-1], "left": left}
     return found
+
+
+def unreadable_row(rank: int) -> None:
+    """Let the last rank find a row in its second step that can not be made, and the other rank none."""
+    from phidata.errors import DataError
+    from phitrain.batch import Sample, Samples, Slot
+
+    inner, made = Samples.__getitem__, [0]
+
+    def broken(samples: Samples, slot: Slot) -> Sample:
+        made[0] += 1
+        if made[0] == 3:
+            raise DataError("row 'one': its image can not be opened")
+        return inner(samples, slot)
+
+    if rank == 1:
+        Samples.__getitem__ = broken  # type: ignore[method-assign]
+
+
+def other_rows(folder: Path) -> Patch:
+    """Let the last rank see a data folder in which a word of an answer is another one."""
+    write_rows(folder)
+    file = folder / "colours_train.jsonl"
+    file.write_text(file.read_text("utf-8").replace('"crimson"', '"scarlet"'), "utf-8")
+
+    def patch(rank: int) -> None:
+        import phitrain.trainer
+
+        opened = phitrain.trainer.open_samples
+
+        def elsewhere(config: Any, *rest: Any) -> Any:
+            return opened(replace(config, data=replace(config.data, dir=str(folder))), *rest)
+
+        if rank == 1:
+            phitrain.trainer.open_samples = elsewhere
+
+    return patch
 
 
 def fill_disk() -> None:

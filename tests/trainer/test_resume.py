@@ -72,8 +72,18 @@ def test_a_gradient_that_is_not_finite_is_skipped_on_all_ranks_and_named(
 
 def test_what_can_not_go_on_says_why(run: Run, model_folder: Path, tmp_path: Path) -> None:
     found = experiment(run, "ends", model_folder, tmp_path)
-    assert [one["code"] for one in found.values()] == [1, 1, 1]
-    assert "the gradient was not finite in 20 steps in a row, up to step" in found["gradients"]["said"]
+    assert {name: one["codes"] for name, one in found.items()} == {
+        "gradients": [1],
+        "scale": [1],
+        "disk": [1],
+        "worker": [1],
+        "row": [1, 1],
+        "other rows": [2, 2],
+    }
+    for name in ("gradients", "scale"):
+        assert "the gradient was not finite in 20 steps in a row, up to step" in found[name]["said"]
+    assert "error: process 1 has other rows than process 0; give all of them" in found["other rows"]["said"]
+    assert found["row"]["said"] == "error: row 'one': its image can not be opened"
     assert "can not be written: [Errno 27] File too large; make room there" in found["disk"]["said"]
     assert found["disk"]["left"] == ["checkpoint-2"]
     assert "a process that opens images for rank 0 has died" in found["worker"]["said"]
@@ -143,6 +153,15 @@ def test_the_newest_and_the_best_checkpoints_are_kept(finished: Path, tmp_path: 
         score_checkpoint(output, step, score)
     keep_newest(output, 1)
     assert sorted(path.parent.name for path in output.glob(f"checkpoint-*/{MARK}")) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_a_damaged_checkpoint_does_not_end_the_run_that_wrote_it(tmp_path: Path) -> None:
+    for step, mark in ((1, '{"score": 0.5}'), (2, '{"scor'), (3, "[]"), (4, '{"score": null}'), (5, "{}")):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / MARK).write_text(mark)
+    score_checkpoint(tmp_path, 2, 0.9)
+    keep_newest(tmp_path, 2)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-4", "checkpoint-5"]
 
 
 def test_latest_of_nothing_is_the_beginning(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whole runs: equal for every ZeRO stage, number of processes and plain torch; stopped by what is wrong."""
+"""Whole runs: equal for any number of processes and shape of data; stopped by what is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from phitrain.results import compare
 
 from .conftest import COLOURS, Run, environment, python_line, row, train_line, write_data
 
-STAGES = Path(__file__).with_name("stages.py")
 FAST = ("--learning_rate", "1e-2", "--warmup_steps", "2", "--max_new_tokens", "4", "--eval_splits", "val")
 
 
@@ -29,18 +28,6 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")
-
-
-def test_every_zero_stage_trains_as_plain_torch_does(run: Run, model_folder: Path, data_folder: Path) -> None:
-    done = run(STAGES, model_folder, data_folder)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["plain"]["losses"][0] > found["plain"]["losses"][-1] > 1
-    for stage in "0123":
-        assert found[stage]["losses"] == pytest.approx(found["plain"]["losses"], rel=1e-5)
-        assert found[stage]["weights"] < 1e-4
-        assert found[stage]["grad_norms"] == pytest.approx(found["0"]["grad_norms"], rel=1e-4)
-    assert "1 trainable tensors get no gradient in the first step: model.vision_embed_tokens.sub_GN" in found["audit"]
 
 
 @pytest.fixture(scope="module")
