@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 from phidata.errors import DataError, UsageError
 from phidata.records import Conversation
 from phidata.storage.folder import DataFolder, image_file, open_folder
+from phidata.storage.remote import is_remote
 from phidata.storage.rows import RowStore
 from phidata.storage.stores import open_file, open_split
 
@@ -16,10 +17,19 @@ if TYPE_CHECKING:
     import datasets
     from PIL.Image import Image
 
+    from phidata.storage.remote_rows import RemoteSplit
+
 __all__ = ["ConversationData", "DataFolder", "load", "open_folder"]
 
 
-def load(path: str | Path, split: str | None = None, *, images: str | Path | None = None) -> ConversationData:
+def load(
+    path: str | Path,
+    split: str | None = None,
+    *,
+    images: str | Path | None = None,
+    cache: str | Path | None = None,
+    cache_bytes: int | str | None = None,
+) -> ConversationData:
     """Open one split of a data folder, or one file of it, as an indexable sequence of conversations.
 
     A folder of any shape that phidata writes; a jsonl file, or a Parquet, Arrow or tar shard by itself. Opening reads
@@ -29,9 +39,19 @@ def load(path: str | Path, split: str | None = None, *, images: str | Path | Non
 
     The paths are those of now: rows can be read after the process has changed its working directory, or in another.
 
+    A folder in a store, `s3://bucket/birds`, is opened by its manifest. Its shards are fetched when they are used, into
+    the folder `cache` (default: `files` in $PHIDATA_CACHE, else in ~/.cache/phidata), where those used least recently
+    are removed so that there are no more than `cache_bytes` (64 GB; a number, or "200GB"). Processes share it.
+
     Raises UsageError for a missing folder or split, DataError for a folder whose conversion has not finished, for a
-    missing shard, and for a file that is damaged or not phidata's.
+    missing shard, for a file that is damaged or not phidata's, and for a store that does not answer.
     """
+    if is_remote(path):
+        if images is not None:
+            raise UsageError(f"{path} holds its images itself; leave out the image folder {images}")
+        from phidata.storage.remote_rows import find_remote_split
+
+        return open_remote_data(find_remote_split(str(path), split), cache, cache_bytes)
     if not Path(path).exists():
         open_folder(path)  # says why not, of the path as it was given
     return open_data(Path(path).absolute(), split, images=None if images is None else Path(images).absolute())
@@ -49,6 +69,15 @@ def open_data(path: str | Path, split: str | None = None, *, images: str | Path 
         if split is None and len(folder.files) > 1:
             raise UsageError(f"{root} has the splits {', '.join(sorted(folder.files))}; name one of them")
         store = open_split(folder, split or next(iter(folder.files)), images=images)
+    return ConversationData(store, range(len(store)))
+
+
+def open_remote_data(split: RemoteSplit, cache: str | Path | None, cache_bytes: int | str | None) -> ConversationData:
+    """`load` for a split whose manifest has been read."""
+    from phidata.storage.cache import cache_at
+    from phidata.storage.remote_rows import open_remote_split
+
+    store = open_remote_split(split, cache_at(cache, cache_bytes))
     return ConversationData(store, range(len(store)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import isfinite
 
 from phidata.errors import UsageError
@@ -35,6 +36,7 @@ def shares_of(sources: Sequence[Source], mix: Mapping[str, float]) -> tuple[int,
 
 def check(recipe: Recipe, reading: Reading, num_samples: int) -> None:
     """Raise UsageError for what no stream can have."""
+    _check_room(recipe)
     if recipe.stop not in STOPS:
         raise UsageError(f"stop={recipe.stop!r} is none of {_either(STOPS)}")
     if reading.uneven not in UNEVEN:
@@ -55,6 +57,25 @@ def check_place(place: Place, num_samples: int) -> None:
         raise UsageError(
             f"there is no position {place.position} in epoch {place.epoch}; "
             f"epochs count from 0, and have {num_samples} samples"
+        )
+
+
+def _check_room(recipe: Recipe) -> None:
+    """Shards that are read in turns have to be in the cache together, or each row would fetch one."""
+    rooms = [source.address.room for source in recipe.sources if source.address.room is not None]
+    if not (rooms and recipe.shuffle):
+        return
+    from phidata.storage.cache import limit_of
+
+    limit = limit_of(rooms[0].num_bytes)
+    groups = [source.sizes for source in recipe.sources]
+    if recipe.shares is None:
+        groups = [tuple(chain.from_iterable(groups))]
+    needed = sum(sum(sorted(sizes, reverse=True)[: recipe.window]) for sizes in groups)
+    if needed > limit:
+        raise UsageError(
+            f"shards of {needed} bytes are read in turns and the cache holds {limit}: each would be fetched again and "
+            "again; shuffle fewer together by window=…, or give a larger cache_bytes"
         )
 
 

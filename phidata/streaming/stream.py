@@ -16,7 +16,7 @@ from phidata.streaming.plan import Recipe, Stop
 from phidata.streaming.reading import Reading, Uneven
 from phidata.streaming.request import check, check_place, shares_of
 from phidata.streaming.sample import Sample
-from phidata.streaming.sources import Source, find_sources, opened
+from phidata.streaming.sources import CacheRoom, Source, find_sources, opened
 from phidata.streaming.state import Place, State, place_in, state_at
 from phidata.streaming.torch_workers import SharedFlag, Worker, let_torch_iterate, this_worker
 
@@ -43,6 +43,8 @@ def stream(
     window: int | None = None,
     endless: bool = False,
     uneven: Uneven = "keep",
+    cache: str | Path | None = None,
+    cache_bytes: int | str | None = None,
 ) -> Stream[Sample]:
     """Open data folders, or files of them, for training: this rank's part of an epoch, from any position on.
 
@@ -57,12 +59,14 @@ def stream(
     `shuffle` False: the rows as they stand. `window`: so many shards are shuffled together, one window after the other,
     so that no more are read at a time; without it every row can come at any place. `endless`: the next epochs follow
     without an end. `uneven`: what comes at the end of an epoch where its rows do not make a whole batch for each rank:
-    keep, drop or fill (from the next epoch).
+    keep, drop or fill (from the next epoch). `cache` and `cache_bytes`: where copies of the shards of remote folders
+    are kept, as for `phidata.load`; the shards of a window have to fit.
 
     Nothing but manifests is read until the first sample. Raises UsageError for a request that can not be carried out,
     and what `phidata.load` raises.
     """
-    sources = find_sources([paths] if isinstance(paths, str | Path) else list(paths), split)
+    room = CacheRoom(folder=cache, num_bytes=cache_bytes)
+    sources = find_sources([paths] if isinstance(paths, str | Path) else list(paths), split, room)
     recipe = Recipe(
         sources=sources,
         seed=seed,
