@@ -76,6 +76,8 @@ class World:
                 write(tensors)
             except PhidataError as error:
                 problem = error
+            except OSError as error:
+                problem = _file_problem(error)
         deque(tensors, maxlen=0)
         self.raise_first(problem)
 
@@ -89,12 +91,16 @@ class World:
             except PhidataError as error:
                 problem = error
             except OSError as error:
-                problem = UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
+                problem = _file_problem(error)
         self.raise_first(problem)
         given: list[Any] = [result]
         dist.broadcast_object_list(given, src=0, device=self.device)
         found: Result = given[0]
         return found
+
+
+def _file_problem(error: OSError) -> UsageError:
+    return UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
 
 
 def open_world() -> World:
