@@ -11,10 +11,9 @@ from phidata.conversion.earlier import UNPACKED, check_all_ours, earlier_files, 
 from phidata.conversion.journal import Header, Journal
 from phidata.conversion.outcome import Written
 from phidata.conversion.parts import earlier_results
-from phidata.errors import DataError, UsageError
+from phidata.errors import DISK_FULL, DataError, UsageError
 from phidata.storage.folder import IMAGES, JOURNAL, MANIFEST
 from phidata.storage.manifest import read_manifest
-from phidata.storage.place import DISK_FULL
 from phidata.storage.shape import Shape
 from phidata.storage.sink import remove_temporaries
 

@@ -21,7 +21,7 @@ from phidata.conversion.outcome import Failed, Outcome, Written
 from phidata.errors import DataError
 
 PARTS_A_FOLDER = 1000
-_TAIL = 256  # bytes, more than the last line has
+COUNTS_BYTES = 64  # of the last line, filled up with spaces: what stands before it may be an image
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ class Part:
     def finish(self) -> Counts:
         """Give the part its name, when the disk has it."""
         counts = Counts(written=self._written, failed=self._failed)
-        _write(self._file, _encode(counts) + b"\n")
+        _write(self._file, _encode(counts).ljust(COUNTS_BYTES - 1) + b"\n")
         os.fsync(self._file.fileno())
         self._file.close()
         self._path.replace(self._final)
@@ -111,8 +111,8 @@ def read_counts(path: Path) -> Counts | None:
     """The last line of a part that is whole; None when there is no such part."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            return _decode_counts(file.read().rpartition(b"\n")[0].rpartition(b"\n")[2])
+            file.seek(max(0, file.seek(0, os.SEEK_END) - COUNTS_BYTES))
+            return _decode_counts(file.read())
     except FileNotFoundError:
         return None
     except _UNREADABLE as error:

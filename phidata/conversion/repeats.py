@@ -20,6 +20,7 @@ class Repeats:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._buckets = [array("q") for _ in range(NUM_BUCKETS)]
+        self._spilled: set[int] = set()
 
     def add(self, text: str) -> None:
         found = hash(text)
@@ -42,18 +43,20 @@ class Repeats:
 
     def remove(self) -> None:
         """Remove the files."""
-        for number in range(NUM_BUCKETS):
-            self._file(number).unlink(missing_ok=True)
+        for number in self._spilled:
+            self._file(number).unlink()
+        self._spilled.clear()
 
     def _all_of(self, number: int) -> Iterator[array[int]]:
         yield self._buckets[number]
-        if self._file(number).exists():
+        if number in self._spilled:
             with self._file(number).open("rb") as file:
                 while data := file.read(MAX_WAITING * 8):
                     yield array("q", data)
 
     def _spill(self, number: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._spilled.add(number)
         with self._file(number).open("ab") as file:
             file.write(self._buckets[number])
         self._buckets[number] = array("q")
