@@ -161,6 +161,48 @@ def test_a_row_that_kills_its_worker_fails_by_name(
     assert sum(path.startswith("images/") for path in tree(tmp_path / "out")) == 3
 
 
+# Ends its process as a library does that calls exit, or never comes back, in the rows of the class Run.
+STUCK = """
+    import os, time
+    from dataclasses import replace
+    from phidata.converters.ucf101 import Ucf101
+
+    class Stuck(Ucf101):
+        about = replace(Ucf101.about, name="stuck")
+
+        def convert(self, row, media):
+            if row.label == "Run" and row.split != "train":
+                os._exit(3)
+            while row.label == "Run":
+                time.sleep(60)
+            return super().convert(row, media)
+
+    converter = Stuck()
+"""
+
+
+def test_a_row_that_ends_its_process_or_takes_too_long_fails_by_name(
+    tmp_path: Path, six_clips: Path, plug: Plug
+) -> None:
+    plug("stuck", STUCK)
+    manifest = phidata.convert(
+        "stuck", source=six_clips, out=tmp_path / "out", num_frames=1, jobs=2, max_failures=3, row_timeout_s=0.5
+    )
+    failures = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert [(failure["file"], failure["reason"]) for failure in failures] == [
+        (SIX_CLIPS[2], "it takes longer than --row-timeout 0.5 seconds"),
+        (SIX_CLIPS[3], "its worker process ended with exit code 3, 2 times"),
+        (SIX_CLIPS[5], "its worker process ended with exit code 3, 2 times"),
+    ]
+    assert manifest.rows.written == 3
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_time_that_no_row_can_keep_is_refused(tmp_path: Path, six_clips: Path, seconds: float) -> None:
+    with pytest.raises(UsageError, match="it is seconds that a row may take"):
+        phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", row_timeout_s=seconds)
+
+
 def test_a_mistake_in_a_converter_ends_the_run_with_its_traceback(tmp_path: Path, six_clips: Path, plug: Plug) -> None:
     plug("mortal", MORTAL)
     out = tmp_path / "out"
