@@ -186,11 +186,11 @@ def test_a_row_that_ends_its_process_or_takes_too_long_fails_by_name(
 ) -> None:
     plug("stuck", STUCK)
     manifest = phidata.convert(
-        "stuck", source=six_clips, out=tmp_path / "out", num_frames=1, jobs=2, max_failures=3, row_timeout_s=0.5
+        "stuck", source=six_clips, out=tmp_path / "out", num_frames=1, jobs=2, max_failures=3, row_timeout_s=4
     )
     failures = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert [(failure["file"], failure["reason"]) for failure in failures] == [
-        (SIX_CLIPS[2], "it takes longer than --row-timeout 0.5 seconds"),
+        (SIX_CLIPS[2], "it takes longer than --row-timeout 4 seconds"),
         (SIX_CLIPS[3], "its worker process ended with exit code 3, 2 times"),
         (SIX_CLIPS[5], "its worker process ended with exit code 3, 2 times"),
     ]
