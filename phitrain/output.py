@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from phidata.errors import DataError, UsageError
 
+LOCK = ".lock"  # held by the run that writes the folder
 RUN_CONFIG = "train_config.json"
 QUANTISATION = "base_quantisation.json"  # beside adapters that were trained on a base in four bits
 
@@ -25,7 +26,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     if not os.access(existing, os.W_OK):
         raise UsageError(f"--output_dir {path}: {existing} is not writable; name another folder")
     entries = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    if entries - {_temporary(path / RUN_CONFIG).name}:  # which a run leaves that was killed as it began
+    if entries - {_temporary(path / RUN_CONFIG).name, LOCK}:  # which a run leaves that was killed as it began
         if not overwrite:
             raise UsageError(f"--output_dir {path} is not empty; give another, or --overwrite_output_dir to replace it")
         if RUN_CONFIG not in entries:
@@ -58,8 +59,44 @@ def open_output(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         # The configuration last: without it what is left would not be taken for that of a run.
         for entry in sorted(path.iterdir(), key=lambda entry: entry.name == RUN_CONFIG):
+            if entry.name == LOCK:
+                continue
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     path.mkdir(parents=True, exist_ok=True)
+
+
+class OutputLock:
+    """Keeps a second run away from an output folder until `release`, or until this process has ended somehow."""
+
+    def __init__(self, output: Path) -> None:
+        self._output, self._is_new = output, False
+        self._file: TextIO | None = None
+
+    def take(self) -> None:
+        """Raise UsageError while another process has it. A lock of fcntl's, which loader processes do not inherit."""
+        import fcntl
+
+        self._is_new = not self._output.exists()
+        self._output.mkdir(parents=True, exist_ok=True)
+        file = (self._output / LOCK).open("w")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            file.close()
+            raise UsageError(
+                f"--output_dir {self._output} is being written by another run; wait for it, or name another folder"
+            ) from error
+        except OSError:
+            pass  # a disk without locks, as some clusters have, keeps nobody away
+        self._file = file
+
+    def release(self) -> None:
+        """Leave nothing behind: a folder that nothing was written to is gone too."""
+        if self._file is not None:
+            (self._output / LOCK).unlink(missing_ok=True)
+            self._file.close()
+            if self._is_new and not any(self._output.iterdir()):
+                self._output.rmdir()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import data_folder, ensure_data
 from phitrain.log import loss_words
 from phitrain.models.adapter import check_model
-from phitrain.output import check_apart, check_output
+from phitrain.output import OutputLock, check_apart, check_output
 from phitrain.recipes import read_recipe
 from phitrain.trackers import choose_trackers
 
@@ -143,8 +143,12 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
     from phitrain.engine import close_world, open_world
     from phitrain.trainer import train as train_model
 
-    world = open_world()
-    summary = train_model(config, world)
+    world, lock = open_world(), OutputLock(Path(config.train.output_dir))
+    world.on_main(lock.take)
+    try:
+        summary = train_model(config, world)
+    finally:
+        lock.release()
     close_world()
     if world.is_main:
         summary = {"output_dir": config.train.output_dir, **summary}

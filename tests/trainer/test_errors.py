@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from phidata.errors import DataError, UsageError
 from phitrain.cli import main
-from phitrain.output import check_output, check_space, fresh_folder, open_output, write_json
+from phitrain.output import OutputLock, check_output, check_space, fresh_folder, open_output, write_json
 
 from .conftest import environment, python_line, row, write_data
 
@@ -207,6 +207,26 @@ def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").exists()
     open_output(tmp_path, overwrite=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_never_write_one_folder(tmp_path: Path) -> None:
+    output = tmp_path / "a" / "out"
+    lock = OutputLock(output)
+    lock.take()
+    code = f"from pathlib import Path; from phitrain.output import OutputLock; OutputLock(Path({str(output)!r})).take()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert f"UsageError: --output_dir {output} is being written by another run; wait for it" in done.stderr
+    open_output(output, overwrite=False)
+    lock.release()
+    assert not output.exists()
+
+
+def test_a_folder_that_was_written_stays_when_the_run_ends(tmp_path: Path) -> None:
+    lock = OutputLock(tmp_path / "out")
+    lock.take()
+    (tmp_path / "out" / "log.jsonl").write_text("")
+    lock.release()
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["log.jsonl"]
 
 
 def test_a_place_that_is_not_writable_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
