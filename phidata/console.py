@@ -15,7 +15,7 @@ from typing import Protocol, TextIO
 
 import click
 
-from phidata.errors import PhidataError
+from phidata.errors import DISK_FULL, PhidataError
 from phidata.regular import check_text
 
 EXIT_INTERRUPTED = 130
@@ -32,6 +32,7 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     sys.unraisablehook = _unraisable
+    _open_closed_streams()
     try:
         _check_text(arguments)
         code = command.main(arguments, standalone_mode=False)
@@ -65,8 +66,22 @@ def report(error: BaseException, *, debug: bool) -> int:
     """
     if debug:
         traceback.print_exception(error)
-    click.echo(f"error: {_harmless(str(error))}", err=True)
+    click.echo(f"error: {_harmless(_sentence(error))}", err=True)
     return error.exit_code if isinstance(error, PhidataError) else 1
+
+
+def _sentence(error: BaseException) -> str:
+    if not isinstance(error, OSError) or error.errno not in DISK_FULL:
+        return str(error)
+    place = "standard output" if error.filename is None else error.filename
+    return f"{place} can not be written ({error.strerror}); make room and run the same command again"
+
+
+def _open_closed_streams() -> None:
+    """A caller may have closed what is written to; Python has None for it then."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - stays open
 
 
 def _harmless(text: str) -> str:

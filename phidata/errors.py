@@ -6,6 +6,14 @@
 
 from __future__ import annotations
 
+import errno
+
+DISK_FULL = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)  # errno: no room, no more for this user, or for one file
+
 
 class PhidataError(Exception):
     """A sentence for the user; the command line prints it without a traceback."""

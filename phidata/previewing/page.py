@@ -23,6 +23,7 @@ from phidata.previewing.place import check_place, remove_unfinished
 from phidata.previewing.shown import ShownData
 from phidata.previewing.thumbnails import choose_sides
 from phidata.statistics import RowTokens
+from phidata.storage.room import needing_room
 from phidata.storage.sink import new_file
 from phidata.validation import Media
 
@@ -110,6 +111,7 @@ def _write(
     )
     remove_unfinished(out)
     with (
+        needing_room(),
         new_file(out) as file,
         ThreadPoolExecutor(os.cpu_count()) as executor,
         progress(len(places), "drawing") as bar,

@@ -12,6 +12,7 @@ from phidata.repair.file import FileRepair, take_census
 from phidata.repair.line import LineRepair
 from phidata.repair.outcome import Repaired, RepairedFile
 from phidata.repair.record import plan_records
+from phidata.storage.room import needing_room
 from phidata.validation.id_census import IdCensus, RowIds
 from phidata.validation.images import FileImages
 from phidata.validation.inputs import MEDIA, DataFile, DataSet, Media, find_data
@@ -41,7 +42,7 @@ def fix(
 
     Files are written beside and renamed when all of a data set are ready, after ledger and manifest of their folder;
     the same command ends a repair that was interrupted.
-    Raises UsageError and DataError as `phidata.validate` does.
+    Raises UsageError and DataError as `phidata.validate` does, and DataError when the disk is full.
     """
     if media not in MEDIA:
         raise UsageError(f"media is {media!r}; it can be {', '.join(map(repr, MEDIA))}")
@@ -52,7 +53,8 @@ def fix(
     for data_set in find_data(named, images):
         repair = _SetRepair(data_set, wanted, media, unsafe=unsafe)
         remarks += repair.remarks
-        done += repair.run(show, dry_run=dry_run)
+        with needing_room():
+            done += repair.run(show, dry_run=dry_run)
         remarks += repair.late_remarks
     return Repaired(files=tuple(done), remarks=tuple(remarks), dry_run=dry_run)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -10,10 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from phidata.errors import DataError, UsageError
+from phidata.errors import DISK_FULL, DataError, UsageError
 from phidata.storage.folder import MANIFEST
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INSIDE = ".unfinished"
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from phidata.storage.room import naming
+
 _TEMPORARY = re.compile(r"\.(\d+)\.tmp")
 
 
@@ -34,16 +36,17 @@ def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
     """Write a file that takes its name only when the block ends well; `durable` waits until the disk has it.
 
     Without `durable` the file survives the death of the process, but perhaps not a power failure. The folder is made
-    when it is missing.
+    when it is missing. A full disk is an OSError that names the file.
     """
     temporary = path.parent / f".{os.getpid()}.tmp"
     try:
-        with _open_new(temporary) as file:
-            yield HashedFile(file)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with _open_new(temporary) as file:
+                yield HashedFile(file)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

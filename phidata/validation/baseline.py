@@ -15,6 +15,7 @@ import msgspec
 
 from phidata.diagnostics import Diagnostic
 from phidata.errors import UsageError
+from phidata.storage.room import needing_room
 from phidata.storage.sink import new_file
 
 VERSION = 1
@@ -64,7 +65,7 @@ def read_baseline(path: Path) -> Baseline:
 def write_baseline(path: Path, found: Iterable[Diagnostic]) -> int:
     """Accept these findings from now on; returns how many they are. One entry a line, in order, for small diffs.
 
-    Raises UsageError when the file can not be written.
+    Raises UsageError when the file can not be written, DataError when the disk is full.
     """
     counts = Counter((_file(finding, path.parent), finding.code, finding.fingerprint) for finding in found)
     lines = [
@@ -72,7 +73,7 @@ def write_baseline(path: Path, found: Iterable[Diagnostic]) -> int:
         for (file, code, fingerprint), count in sorted(counts.items())
     ]
     try:
-        with new_file(path) as file:
+        with needing_room(), new_file(path) as file:
             file.write(b'{"version": %d, "findings": [\n' % VERSION + b",\n".join(lines) + b"\n]}\n")
     except OSError as error:
         raise UsageError(
