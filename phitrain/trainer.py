@@ -163,10 +163,11 @@ def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Doc
             return None, summary
         checkpoint, told = find_start(run.output, run.course.identity, run.course.total)
         notes = [*notes, *told]
-    if checkpoint is not None and (run.output / RUN_CONFIG).is_file():
+    is_own = checkpoint is None or checkpoint.folder.resolve().parent == run.output.resolve()
+    if checkpoint is not None and is_own and (run.output / RUN_CONFIG).is_file():
         notes = [*notes, *rewind(run.output, checkpoint.step)]
-    else:
-        open_output(run.output, overwrite=train.overwrite_output_dir or goes_on)
+    else:  # with the checkpoint of another folder's run, what lies here is not its beginning
+        open_output(run.output, overwrite=train.overwrite_output_dir or (goes_on and is_own))
     write_json(run.output / RUN_CONFIG, run.config.as_dict())
     write_json(run.output / ENVIRONMENT, environment(Hardware.here().name, run.world.size))
     for sentence in notes:

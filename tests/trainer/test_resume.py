@@ -155,6 +155,20 @@ def test_the_newest_and_the_best_checkpoints_are_kept(finished: Path, tmp_path: 
     assert sorted(path.parent.name for path in output.glob(f"checkpoint-*/{MARK}")) == ["checkpoint-2", "checkpoint-4"]
 
 
+def test_a_run_that_goes_on_in_another_folder_does_not_take_up_what_lies_there(
+    run: Run, finished: Path, model_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    output = copied(finished, tmp_path / "out")
+    flags = (*FLAGS, "--eval_splits", "", "--resume_from_checkpoint", str(finished / "checkpoint-4"))
+    done = run(*train_line(model_folder, data_folder, output, *flags))
+    assert done.returncode == 2
+    assert f"--output_dir {output} is not empty; give another, or --overwrite_output_dir" in done.stderr
+    done = run(*train_line(model_folder, data_folder, output, *flags, "--overwrite_output_dir"))
+    assert done.returncode == 0, done.stderr
+    assert (output / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+    assert [path.name for path in output.glob("checkpoint-*")] == []
+
+
 def test_a_damaged_checkpoint_does_not_end_the_run_that_wrote_it(tmp_path: Path) -> None:
     for step, mark in ((1, '{"score": 0.5}'), (2, '{"scor'), (3, "[]"), (4, '{"score": null}'), (5, "{}")):
         (tmp_path / f"checkpoint-{step}").mkdir()
