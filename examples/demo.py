@@ -95,6 +95,7 @@ def summary(data: Path, trained: Path) -> list[str]:
         ("trained model", str(trained)),
         ("evaluations", f"{trained}/eval_before.json, eval_after.json"),
         ("log", f"{trained}/log.jsonl, {trained}/tensorboard"),
+        ("page of the run", f"{trained}/report.html"),
     ]
     width = max(len(name) for name, _ in rows)
     return ["", *(f"{name:<{width}}  {value}" for name, value in rows)]
