@@ -144,6 +144,7 @@ def import_deepspeed() -> Any:
 
     # DeepSpeed calls collectives that newer torch releases have renamed; the reader of a run can not change that.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
+    warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # told once, by `phitrain train`
 
     logger = logging.getLogger("DeepSpeed")
     logger.setLevel(logging.WARNING)

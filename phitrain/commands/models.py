@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from phidata.errors import UsageError
 from phitrain.commands.options import Decorator
+from phitrain.models.lora_folder import is_lora_folder
 
 PRECISIONS = click.Choice(["bf16", "fp16", "fp32"])
 
@@ -52,6 +54,8 @@ def merge(base: str, adapter: Path, out: Path, four_bit: bool | None, dtype: str
     from phitrain.shards import size_of
     from phitrain.trainer import DTYPES
 
+    if is_lora_folder(Path(base)):
+        raise UsageError(f"{base} holds adapters; give the model that they were trained on as BASE")
     import_deepspeed()
     size = size_of(max_shard_size)
     merged = merge_adapters(

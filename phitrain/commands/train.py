@@ -17,6 +17,8 @@ from phitrain.config import Config, Values, config_from, read_setting
 from phitrain.data import data_folder, ensure_data
 from phitrain.log import loss_words
 from phitrain.models.adapter import check_model
+from phitrain.models.hub import model_folder
+from phitrain.models.lora_folder import is_lora_folder
 from phitrain.output import OutputLock, check_apart, check_output
 from phitrain.recipes import read_recipe
 from phitrain.trackers import choose_trackers
@@ -140,6 +142,7 @@ def train(recipe: str, settings: tuple[str, ...], dry_run: bool, form: str, **fl
     place = str(ensure_data(config.data))
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=place))
     check_places(config)
+    tell_crowd(config.data.num_workers)
     from phitrain.engine import close_world, open_world
     from phitrain.trainer import train as train_model
 
@@ -160,10 +163,26 @@ def check_request(config: Config) -> None:
     wanted, output = config.train.resume_from_checkpoint, Path(config.train.output_dir)
     check_output(output, overwrite=config.train.overwrite_output_dir or wanted is not None)
     check_model(config.model.name_or_path)
+    if is_lora_folder(model_folder(config.model.name_or_path)):
+        raise UsageError(
+            f"{config.model.name_or_path} holds adapters, which are not trained further; start from the model that "
+            f"`phitrain merge BASE {config.model.name_or_path} OUT` writes"
+        )
     check_apart(output, model_name_or_path=config.model.name_or_path, data_dir=config.data.dir)
     choose_trackers(config.train.report_to)
     if wanted not in (None, "latest") and not Path(str(wanted)).is_dir():
         raise UsageError(f"there is no checkpoint {wanted}; give a checkpoint-<step> folder of a run, or latest")
+
+
+def tell_crowd(num_workers: int) -> None:
+    """Say it once where a host has fewer cores than processes that open images."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if num_workers * ranks > cores and os.environ.get("RANK", "0") == "0":
+        click.echo(
+            f"{num_workers * ranks} processes open images on {cores} cores; give fewer than --num_workers {num_workers}",
+            err=True,
+        )
 
 
 def told_plan(config: Config, form: str) -> str:

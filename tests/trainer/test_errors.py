@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from phidata.errors import DataError, UsageError
 from phitrain.cli import main
+from phitrain.commands.train import tell_crowd
 from phitrain.output import OutputLock, check_output, check_space, fresh_folder, open_output, write_json
 
 from .conftest import environment, python_line, row, write_data
@@ -195,6 +196,37 @@ def test_what_is_not_yet_a_model_is_told_apart(
     Path(file).parent.mkdir(exist_ok=True)
     Path(file).write_text("{}")
     assert tell(capsys, "eval", "x", "--split", "val", "--data_dir", places["--data_dir"]) == (2, message)
+
+
+def test_adapters_are_no_model_to_train_or_to_merge_into(
+    places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, base = tmp_path / "adapters", places["--model_name_or_path"]
+    folder.mkdir()
+    said = json.dumps({"peft_type": "LORA", "base_model_name_or_path": base})
+    (folder / "adapter_config.json").write_text(said)
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    assert tell(capsys, "train", "ucf101", **{**places, "--model_name_or_path": str(folder)}) == (
+        2,
+        f"error: {folder} holds adapters, which are not trained further; start from the model that `phitrain merge "
+        f"BASE {folder} OUT` writes",
+    )
+    assert tell(capsys, "merge", str(folder), str(folder), str(tmp_path / "out")) == (
+        2,
+        f"error: {folder} holds adapters; give the model that they were trained on as BASE",
+    )
+
+
+def test_more_loader_processes_than_cores_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    tell_crowd(4)
+    assert capsys.readouterr().err == ""
+    tell_crowd(5)
+    assert capsys.readouterr().err == "10 processes open images on 8 cores; give fewer than --num_workers 5\n"
 
 
 def test_a_folder_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
