@@ -1,7 +1,7 @@
 """How many tokens a row takes in the format in which phitrain trains Phi-3-vision, without the model or torch.
 
 Images are counted by their size, which is exact. Texts are counted by the model's tokenizer where the package
-`tokenizers` and its file are there, else estimated.
+`tokenizers` and its file are there, else estimated; so is a text of millions of characters, which no model takes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ LINE_END = 2  # before the images of a turn
 
 # Characters and bytes a token, measured on English, Chinese, Japanese and Russian with the model's tokenizer.
 ASCII_A_TOKEN, BYTES_A_TOKEN = 3.3, 2.4
+
+MAX_COUNTED = 1 << 22  # characters of a text that is counted by the tokenizer, which then takes seconds
 
 Size = tuple[int, int]
 
@@ -93,7 +95,9 @@ class TokenCounter:
     def _count(self, texts: list[str]) -> Iterable[int]:
         if self._tokenizer is None:
             return map(_estimate, texts)
-        return map(len, self._tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        counted = [text if len(text) <= MAX_COUNTED else "" for text in texts]
+        exact = map(len, self._tokenizer.encode_batch_fast(counted, add_special_tokens=False))
+        return (of_text or _estimate(text) for text, of_text in zip(texts, exact, strict=True))
 
     def _count_image(self, size: Size) -> int | None:
         try:
