@@ -9,6 +9,7 @@ from itertools import count, takewhile
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from phidata.diagnostics import image_rules
 from phidata.diagnostics.excerpt import printable, quoted
@@ -28,14 +29,26 @@ def probe(source: str | bytes, *, decode: bool) -> list[Defect]:
     A damaged or hostile file is a defect, never an exception.
     """
     try:
-        # Closed below; a Path would cost more than the call.
-        file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: PTH123, SIM115
+        file = _opened(source, whole=decode)
     except OSError as error:
         return [unreadable(error)]
     with file, strict_pillow() as caught:
+        num_before = len(caught)  # by what was looked at before, where the caller is strict too
         defects = list(_content(file, decode=decode))
-    messages = dict.fromkeys(_text(warning.message) for warning in caught if not _is_about_size(warning))
+        told = caught[num_before:]
+    messages = dict.fromkeys(_text(warning.message) for warning in told if not _is_about_size(warning))
     return defects + [Defect(image_rules.DECODER_WARNING, f"makes Pillow warn: {message}") for message in messages]
+
+
+def _opened(source: str | bytes, *, whole: bool) -> BinaryIO:
+    """A file to read from; in memory where the `whole` of it is wanted."""
+    if isinstance(source, bytes):
+        return BytesIO(source)
+    file = open(source, "rb")  # noqa: PTH123, SIM115 - a Path would cost more than the call
+    if not whole:
+        return file
+    with file:
+        return BytesIO(file.read())
 
 
 def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
@@ -65,12 +78,23 @@ def _content(file: BinaryIO, *, decode: bool) -> Iterator[Defect]:
 
 def _decode(image: Image.Image, *, animated: bool) -> None:
     """Decode every frame. Raises TooLaboriousError for more than a picture may have."""
+    if _has_ordinary_sampling(image):
+        image.draft(None, (1, 1))  # all of the data is read, and an eighth of each side computed from it
     num_pixels = 0
     for number in _frames(image) if animated else range(1):
         image.seek(number)
         num_pixels += image.width * image.height
         _check_frames(number + 1, num_pixels)
         image.load()
+
+
+def _has_ordinary_sampling(image: Image.Image) -> bool:
+    """Whether this is a JPEG that decodes at an eighth of its size exactly when it decodes: its chroma has as many
+    samples as its luma, or half as many."""
+    if not isinstance(image, JpegImageFile) or image.format != "JPEG" or len(image.layer) not in (1, 3):
+        return False
+    (_, *luma, _), *chroma = image.layer
+    return max(luma) <= 2 and all((across, down) == (1, 1) for _, across, down, _ in chroma)
 
 
 def _frames(image: Image.Image) -> Iterable[int]:

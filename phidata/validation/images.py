@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Protocol
 
 from phidata.diagnostics.excerpt import quoted
 from phidata.media.defect import Defect
+from phidata.media.pillow import strict_pillow
 from phidata.media.presence import ImageFolder
 from phidata.media.probe import probe
 from phidata.media.sizes import image_size
+from phidata.media.sound import file_head, has_sound_header
 from phidata.validation.accept import AcceptedRow
 from phidata.validation.inputs import Media
 from phidata.validation.meaning import turns
@@ -26,6 +29,9 @@ class RowImages(Protocol):
     """The images of rows; a row is named by its place. `are_looked_at` says whether they are checked at all."""
 
     are_looked_at: bool
+
+    def strict(self) -> AbstractContextManager[object]:
+        """What to be inside of while many images are looked at, because entering it for each takes time."""
 
     def are_sound(self, place: int, row: AcceptedRow) -> bool:
         """Whether nothing is wrong with any image of the row."""
@@ -48,6 +54,9 @@ class FileImages:
         self._defects = lru_cache(maxsize=NUM_REMEMBERED)(self._look)
         self._size = lru_cache(maxsize=NUM_SIZES)(self._read_size)
 
+    def strict(self) -> AbstractContextManager[object]:
+        return strictness(self._media)
+
     def are_sound(self, place: int, row: AcceptedRow) -> bool:  # noqa: ARG002 - the name alone tells the file
         return not self.are_looked_at or all(self._is_sound(name) for turn in row.conversations for name in turn.images)
 
@@ -64,20 +73,35 @@ class FileImages:
         path = self._folder.path(name)
         if path in self._sound:
             return True
-        sound = not self._defects(name)
-        if sound:
-            self._sound.add(path)
-        return sound
+        if self._defects(name):
+            return False
+        self._sound.add(path)
+        return True
 
     def _look(self, name: str) -> tuple[Defect, ...]:
         if absent := self._folder.defect(name):
             return (absent,)
         if self._media == "exists":
             return ()
-        return tuple(probe(self._folder.path(name), decode=self._media == "decode"))
+        path = self._folder.path(name)
+        if self._media == "header" and _is_sound_file(path):
+            return ()
+        return tuple(probe(path, decode=self._media == "decode"))
 
     def _read_size(self, name: str) -> tuple[int, int] | None:
         return image_size(self._folder.path(name))
+
+
+def strictness(media: Media) -> AbstractContextManager[object]:
+    """Pillow's strict settings, where images are opened at all."""
+    return strict_pillow() if media in ("header", "decode") else nullcontext()
+
+
+def _is_sound_file(path: str) -> bool:
+    try:
+        return has_sound_header(file_head(path))
+    except (OSError, ValueError):
+        return False
 
 
 def image_names(scan: Scan) -> Iterator[tuple[Path, str]]:

@@ -92,10 +92,11 @@ class RowsCheck:
         self._count(id_hashes([row.id for row in clean.rows]), clean.num_turns, clean.num_images)
         if self.checks or self.images.are_looked_at:
             concerns = self._concerns(clean.rows)
-            for index, row in enumerate(clean.rows):
-                own = concerns[index] if concerns else []
-                if own or not self.images.are_sound(self._first + index, row):
-                    self._keep(self._found(line(index), index), index, own)
+            with self.images.strict():
+                for index, row in enumerate(clean.rows):
+                    own = concerns[index] if concerns else []
+                    if own or not self.images.are_sound(self._first + index, row):
+                        self._keep(self._found(line(index), index), index, own)
         self._first += len(clean.rows)
 
     def _single(self, line: bytes, *, ended: bool) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 NUM_BYTES = 1 << 24
+_ALL_BITS = (1 << 64) - 1
 
 Slots = memoryview  # whole numbers of 64 bits, zero at first
 
@@ -17,7 +17,8 @@ Slots = memoryview  # whole numbers of 64 bits, zero at first
 class SoundImages:
     """A table of hashes, one slot for each. An image may push out another, which then is only looked at again.
 
-    Two images are mistaken for one another with a chance of 2⁻⁶⁴.
+    Two images are mistaken for one another with a chance of 2⁻⁶⁴. Processes that share a table have the same
+    PYTHONHASHSEED.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -52,5 +53,4 @@ def shared_slots(descriptor: int) -> Slots:
 
 
 def _key(path: str) -> int:
-    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8, usedforsecurity=False).digest()
-    return int.from_bytes(digest, "little") or 1  # 0 is an empty slot
+    return hash(path) & _ALL_BITS or 1  # 0 is an empty slot

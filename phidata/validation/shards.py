@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +14,9 @@ from phidata.errors import DataError
 from phidata.media.defect import Defect
 from phidata.media.probe import probe
 from phidata.media.sizes import image_size
+from phidata.media.sound import HEAD_BYTES, has_sound_header
 from phidata.validation.accept import AcceptedRow
-from phidata.validation.images import image_faults, image_names
+from phidata.validation.images import image_faults, image_names, strictness
 from phidata.validation.inputs import Media
 from phidata.validation.row import line_diagnostic
 from phidata.validation.scan import Fault, Scan
@@ -85,6 +87,10 @@ class ShardImages:
         self._media = media
         self.are_looked_at = media != "none"
 
+    def strict(self) -> AbstractContextManager[object]:
+        """What to be inside of while many images are looked at."""
+        return strictness(self._media)
+
     def are_sound(self, place: int, row: AcceptedRow | int) -> bool:
         """Whether nothing is wrong with any image of the row, which may be given by how many it has."""
         if not self.are_looked_at:
@@ -121,7 +127,9 @@ class ShardImages:
             return [Defect(image_rules.IMAGE_MISSING, "is not in the shard")]
         if not image:
             return [Defect(image_rules.IMAGE_EMPTY, "has no bytes in the shard")]
-        return probe(image, decode=self._media == "decode") if isinstance(image, bytes) else []
+        if isinstance(image, int) or (self._media == "header" and has_sound_header(image[:HEAD_BYTES])):
+            return []
+        return probe(image, decode=self._media == "decode")
 
 
 def unreadable_shard(path: str, error: DataError) -> Diagnostic:

@@ -69,9 +69,10 @@ class PartCheck:
         if self._checks.media == "exists":
             suspects |= shard.absent(rows)
         elif self._checks.media != "none":
-            suspects |= [
-                not images.are_sound(rows.start + place, num) for place, num in enumerate(texts.num_images.tolist())
-            ]
+            with images.strict():
+                suspects |= [
+                    not images.are_sound(rows.start + place, num) for place, num in enumerate(texts.num_images.tolist())
+                ]
         part = Part(
             num_lines=len(texts),
             rows=len(texts),

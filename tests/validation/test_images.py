@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +79,36 @@ def test_no_damage_makes_the_probe_fail(
     damaged = tmp_path_factory.getbasetemp() / "damaged"
     damaged.write_bytes(content[: data.draw(st.integers(1, len(content)))])
     probe(str(damaged), decode=True)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"restart_marker_blocks": 3}],
+    ids=str,
+)
+def test_decoding_an_eighth_of_a_jpeg_finds_what_decoding_all_of_it_finds(
+    monkeypatch: pytest.MonkeyPatch, mode: str, options: dict[str, int]
+) -> None:
+    buffer = BytesIO()
+    Image.effect_mandelbrot((96, 64), (-2.0, -1.5, 1.0, 1.5), 50).convert(mode).save(buffer, "JPEG", **options)
+    damaged = [*damages(buffer.getvalue(), Random(0))]
+    eighth = [probe(content, decode=True) for content in damaged]
+    monkeypatch.setattr("phidata.media.probe._has_ordinary_sampling", lambda _: False)
+    assert [probe(content, decode=True) for content in damaged] == eighth
+    assert [] in eighth
+    assert sum(map(bool, eighth)) > 20
+
+
+def damages(content: bytes, random: Random) -> Iterator[bytes]:
+    """The content itself, cut short at each sixteenth, and 100 times with some of its bytes changed."""
+    yield content
+    yield from (content[: len(content) * part // 16] for part in range(1, 16))
+    for number in range(100):
+        changed = bytearray(content)
+        for _ in range(1 + number % 5):
+            changed[random.randrange(2, len(content))] = random.randrange(256)
+        yield bytes(changed)
 
 
 def test_many_frames_are_a_bomb_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +185,7 @@ def test_each_image_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     looked: list[str] = []
     real = images_module.probe
     monkeypatch.setattr(images_module, "probe", lambda path, decode: looked.append(path) or real(path, decode=decode))
-    report = phidata.validate(write_rows(tmp_path, *["a.png", "b.png"] * 3))
+    report = phidata.validate(write_rows(tmp_path, *["a.png", "b.png"] * 3), media="decode")
     assert [(found.code, found.line) for found in report.diagnostics] == [("PHI406", 2), ("PHI406", 4), ("PHI406", 6)]
     assert looked == [f"{tmp_path}/a.png", f"{tmp_path}/b.png"]
 
