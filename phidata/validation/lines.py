@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_LINE_BYTES = 1 << 24
+TOO_LONG = "the line is longer than 16 MiB"
 _PROBE_BYTES = (1 << 12, 1 << 16)  # a line mostly ends near
 
 

@@ -16,7 +16,7 @@ from phidata.validation.concern import Concern
 from phidata.validation.id_hashes import NO_ID, id_hashes
 from phidata.validation.images import RowImages
 from phidata.validation.inputs import DataFile, Media
-from phidata.validation.lines import MAX_LINE_BYTES, Lines
+from phidata.validation.lines import MAX_LINE_BYTES, TOO_LONG, Lines
 from phidata.validation.meaning import turns
 from phidata.validation.row import Row, find_row, line_diagnostic, read_row
 
@@ -174,7 +174,7 @@ class LinesCheck(RowsCheck):
             yield from self.check(lines, ended=block.ended)
             return
         yield from self.check(lines[:-1])
-        self._note(long_line, line_rules.LINE_TOO_LONG, "the line is longer than 16 MiB")
+        self._note(long_line, line_rules.LINE_TOO_LONG, TOO_LONG)
         self._count(array("q", [NO_ID]), 0, 0)
         self._first += 1
 
