@@ -31,7 +31,7 @@ class ArrowGroups:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._batches = _batches(path)
+        self._batches = batches_of(map_shard(path), path)
         self._checked: set[int] = set()
         self.bounds = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
@@ -41,11 +41,12 @@ class ArrowGroups:
             try:
                 batch.validate(full=True)
             except pa.ArrowException as error:
-                raise DataError(
-                    f"{self.path} is damaged in record batch {group} ({one_line(error)}); copy it again"
-                ) from error
+                raise damage(self.path, group, error) from error
             self._checked.add(group)
         return batch
+
+    def texts(self, first: int, last: int) -> pa.RecordBatch:
+        return pa.Table.from_batches(map(self.text, range(first, last))).combine_chunks().to_batches()[0]
 
     def images(self, group: int) -> pa.RecordBatch:
         return self.text(group)
@@ -56,6 +57,33 @@ class ArrowGroups:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ArrowGroups, (self.path,)
+
+
+def map_shard(path: Path) -> pa.Buffer:
+    """A shard as it lies in the file, which need not stay open. Raises DataError for one that is cut short."""
+    try:
+        with pa.memory_map(str(path)) as file:
+            content = file.read_buffer()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} can not be read as an Arrow stream ({one_line(error)}); copy it again") from error
+    if content[-len(END_OF_STREAM) :].to_pybytes() != END_OF_STREAM:
+        raise DataError(f"{path} is cut short: it does not end as an Arrow stream does; copy it again")
+    return content
+
+
+def batches_of(content: pa.Buffer, path: Path) -> list[pa.RecordBatch]:
+    """The record batches of a mapped shard. Raises DataError when they are not those of conversations."""
+    try:
+        with pa.ipc.open_stream(content) as stream:
+            check_columns(stream.schema, path)
+            return list(stream)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can not be read as an Arrow stream ({one_line(error)}); copy it again") from error
+
+
+def damage(path: Path, batch: int, error: Exception) -> DataError:
+    """What is said of a record batch that Arrow refuses."""
+    return DataError(f"{path} is damaged in record batch {batch} ({one_line(error)}); copy it again")
 
 
 def state_files(split: str, files: Sequence[DataFile]) -> dict[str, bytes]:
@@ -81,21 +109,3 @@ def folder_files(splits: Sequence[str]) -> dict[str, bytes]:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, indent=2).encode() + b"\n"
-
-
-def _batches(path: Path) -> list[pa.RecordBatch]:
-    try:
-        with pa.memory_map(str(path)) as file:
-            if file.size() < len(END_OF_STREAM) or _tail(path) != END_OF_STREAM:
-                raise DataError(f"{path} is cut short: it does not end as an Arrow stream does; copy it again")
-            with pa.ipc.open_stream(file) as stream:
-                check_columns(stream.schema, path)
-                return list(stream)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can not be read as an Arrow stream ({one_line(error)}); copy it again") from error
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-len(END_OF_STREAM), 2)
-        return file.read()

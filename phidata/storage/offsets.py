@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Offsets:
 class _Identity(msgspec.Struct, frozen=True, kw_only=True):
     """What tells one content of a file from another without reading all of it."""
 
-    path: str
+    path: bytes
     num_bytes: int
     modified_ns: int
     changed_ns: int  # which no program can set, unlike the time of modification
@@ -64,24 +65,26 @@ class _Note(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     count: int
     byteorder: str
+    crc32: int
     file: _Identity
 
 
-def find_offsets(path: Path, kind: str, scan: Scan) -> Offsets:
+def find_offsets(path: Path, kind: str, scan: Scan, *, is_summed: bool = False) -> Offsets:
     """The offsets that `scan` finds in a file, or those that it found before; of a small file always the former.
 
-    `kind` says what they are. They are kept when the cache can be written, the file is large, and it has not changed
-    just now or meanwhile. Memory: 8 bytes an offset, or next to nothing where they are kept.
+    `kind` says what they are. With `is_summed` all that is kept is looked at, which pays where that is little. They
+    are kept when the cache can be written, the file is large, and it has not changed just now or meanwhile. Memory: 8
+    bytes an offset, or next to nothing where they are kept.
     """
     folder = cache_folder()
     if folder is None or path.stat().st_size < KEPT_FROM:
         return Offsets(numbers=scanned(scan), is_kept=False)
     kept = _place(folder, path, kind)
     identity = _identity(path)
-    if (numbers := _read(kept, kind, identity)) is not None:
+    if (numbers := _read(kept, kind, identity, is_summed=is_summed)) is not None:
         return Offsets(numbers=numbers, is_kept=True)
     if time.time() - identity.changed_ns / 1e9 >= SETTLED_S and _write(kept, kind, scan, path, identity):
-        numbers = _read(kept, kind, identity)
+        numbers = _read(kept, kind, identity, is_summed=is_summed)
     if numbers is None:
         return Offsets(numbers=scanned(scan), is_kept=False)
     return Offsets(numbers=numbers, is_kept=True)
@@ -126,7 +129,7 @@ def _identity(path: Path) -> _Identity:
             begin = max(0, stat.st_size - _SAMPLE_BYTES) * number // (_NUM_SAMPLES - 1)
             samples.update(os.pread(file.fileno(), _SAMPLE_BYTES, begin))
     return _Identity(
-        path=os.fsencode(path.absolute()).hex(),
+        path=os.fsencode(path.absolute()),
         num_bytes=stat.st_size,
         modified_ns=stat.st_mtime_ns,
         changed_ns=stat.st_ctime_ns,
@@ -142,9 +145,12 @@ def _write(kept: Path, kind: str, scan: Scan, path: Path, identity: _Identity) -
     except OSError:
         return False
     try:
+        crc32 = 0
         for part in scan():
-            file.write(part.tobytes())
-        note = _Note(kind=kind, count=file.num_bytes // 8, byteorder=sys.byteorder, file=identity)
+            numbers = part.tobytes()
+            file.write(numbers)
+            crc32 = zlib.crc32(numbers, crc32)
+        note = _Note(kind=kind, count=file.num_bytes // 8, byteorder=sys.byteorder, crc32=crc32, file=identity)
         text = msgspec.json.encode(note)
         file.write(text + len(text).to_bytes(8, "little") + _MAGIC)
         if _identity(path) != identity:
@@ -157,19 +163,23 @@ def _write(kept: Path, kind: str, scan: Scan, path: Path, identity: _Identity) -
     return True
 
 
-def _read(kept: Path, kind: str, identity: _Identity) -> memoryview[int] | None:
+def _read(kept: Path, kind: str, identity: _Identity, *, is_summed: bool) -> memoryview[int] | None:
     """What is kept of a file; None when that is nothing, something else, or cut."""
     try:
         with kept.open("rb", buffering=0) as file:
             note = _note_of(file)
             if note is None or note.kind != kind or note.byteorder != sys.byteorder or note.file != identity:
                 return None
-            num_bytes = 8 * note.count
-            if num_bytes < _MAPPED_FROM:
-                return memoryview(os.pread(file.fileno(), num_bytes, 0)).cast("q")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[:num_bytes].cast("q")
+            numbers = _numbers(file, 8 * note.count)
     except OSError:
         return None
+    return None if is_summed and zlib.crc32(numbers) != note.crc32 else numbers.cast("q")
+
+
+def _numbers(file: FileIO, num_bytes: int) -> memoryview:
+    if num_bytes < _MAPPED_FROM:
+        return memoryview(os.pread(file.fileno(), num_bytes, 0))
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[:num_bytes]
 
 
 def _note_of(file: FileIO) -> _Note | None:
@@ -196,5 +206,5 @@ def _forget_lost(folder: Path) -> None:
         with suppress(FileNotFoundError):
             with path.open("rb", buffering=0) as file:
                 note = _note_of(file)
-            if note is None or not Path(os.fsdecode(bytes.fromhex(note.file.path))).exists():
+            if note is None or not Path(os.fsdecode(note.file.path)).exists():
                 path.unlink()

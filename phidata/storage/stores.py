@@ -66,15 +66,16 @@ def shard_opener(suffix: str) -> Callable[[Path], Shard]:
 
 
 def _open_columns(path: Path, *, cache: GroupCache) -> Shard:
+    from phidata.storage.column_rows import GroupedRows
+
     if path.suffix == ".arrow":
         from phidata.storage.arrow import ArrowGroups
-        from phidata.storage.column_rows import MappedRows
+        from phidata.storage.mapped_rows import mapped_rows
 
-        return MappedRows(ArrowGroups(path))
-    from phidata.storage.column_rows import ReadRows
+        return mapped_rows(path) or GroupedRows(ArrowGroups(path), cache)
     from phidata.storage.parquet import ParquetGroups
 
-    return ReadRows(ParquetGroups(path), cache)
+    return GroupedRows(ParquetGroups(path), cache)
 
 
 def _refuse_images(path: Path, images: str | Path | None) -> None:

@@ -105,7 +105,7 @@ class WebDatasetShard:
         self._file = RandomAccessFile(path)
         self._trust_kept = trust_kept
         if trust_kept:
-            numbers = find_offsets(path, _MEMBERS, lambda: [_member_places(path)]).numbers
+            numbers = find_offsets(path, _MEMBERS, lambda: [_member_places(path)], is_summed=True).numbers
         else:
             numbers = memoryview(_member_places(path).tobytes()).cast("q")
         self._num_rows = numbers[0]

@@ -13,7 +13,8 @@ import pytest
 
 import phidata
 from phidata import DataError
-from phidata.storage import jsonl, offsets, webdataset
+from phidata.storage import jsonl, mapped_rows, offsets, webdataset
+from phidata.storage.shape import Shape
 
 from .conftest import RED, numbered, write_folder
 
@@ -48,6 +49,7 @@ def read_ids(path: Path) -> list[str]:
 
 def no_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl, "_line_bounds", lambda _: pytest.fail("read all lines"))
+    monkeypatch.setattr(mapped_rows, "_places", lambda *_: pytest.fail("read all batches"))
     monkeypatch.setattr(webdataset, "_member_places", lambda _: pytest.fail("read all headers"))
 
 
@@ -68,12 +70,13 @@ def test_many_lines_are_mapped_and_not_read(tmp_path: Path, cache: Path, monkeyp
     assert len(kept_files(cache)) == 1
 
 
-def test_members_are_found_again_without_reading_their_headers(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("shape", "kind"), [("webdataset", ".members"), ("arrow", ".batches")])
+def test_places_are_found_again_without_reading_headers(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, shape: Shape, kind: str
 ) -> None:
-    write_folder(tmp_path / "out", "webdataset", numbered(40))
+    write_folder(tmp_path / "out", shape, numbered(40))
     assert read_ids(tmp_path / "out") == IDS
-    assert [path.suffix for path in kept_files(cache)] == [".members"]
+    assert [path.suffix for path in kept_files(cache)] == [kind]
     no_scan(monkeypatch)
     data = phidata.load(tmp_path / "out")
     assert [row.id for row in data] == IDS
@@ -158,16 +161,28 @@ def test_a_kept_offset_that_is_wrong_is_noticed(tmp_path: Path, cache: Path, num
     assert kept_files(cache) == []
 
 
-def test_a_kept_place_of_a_member_that_is_wrong_is_noticed(tmp_path: Path, cache: Path) -> None:
-    write_folder(tmp_path / "out", "webdataset", numbered(40))
-    read_ids(tmp_path / "out")
-    [kept] = kept_files(cache)
-    content = bytearray(kept.read_bytes())
-    content[16:24] = (512).to_bytes(8, "little")  # the size of the first row
-    kept.write_bytes(content)
-    with pytest.raises(DataError, match=r"train-00000-of-00001\.tar has changed since it was opened; open it again"):
-        phidata.load(tmp_path / "out")[0]
+@pytest.mark.parametrize("shape", ["webdataset", "arrow"])
+def test_kept_places_that_are_wrong_are_none(tmp_path: Path, cache: Path, shape: Shape) -> None:
+    write_folder(tmp_path / "out", shape, numbered(40))
     assert read_ids(tmp_path / "out") == IDS
+    [kept] = kept_files(cache)
+    whole = kept.read_bytes()
+    for place in range(0, len(whole), 61):
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert read_ids(tmp_path / "out") == IDS
+
+
+def test_a_tar_that_changes_while_it_is_open_is_told(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", "webdataset", numbered(40))
+    data = phidata.load(tmp_path / "out")
+    assert [row.id for row in data] == IDS
+    [shard] = (tmp_path / "out").glob("*.tar")
+    shard.write_bytes(shard.read_bytes()[512:])
+    for read in (lambda: data[0], lambda: data.image_bytes(3)):
+        with pytest.raises(
+            DataError, match=r"train-00000-of-00001\.tar has changed since it was opened; open it again"
+        ):
+            read()
 
 
 @pytest.mark.parametrize("folder", ["a.jsonl/below-a-file", None])
@@ -182,7 +197,7 @@ def test_rows_are_read_where_nothing_can_be_kept(
 
 def test_a_full_disk_keeps_nothing(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(offsets.UnnamedFile):
-        def write(self, data: bytes) -> int:
+        def write(self, _: bytes) -> int:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(offsets, "UnnamedFile", Full)
