@@ -172,7 +172,8 @@ def open_report(
     done = resume_at or 0
     last = cut_log(folder / LOG, done)
     if last < done:
-        note(f"{folder / LOG} lacks the steps {last + 1} to {done}; it goes on without them")
+        lacking = f"step {done}" if last + 1 == done else f"the steps {last + 1} to {done}"
+        note(f"{folder / LOG} lacks {lacking}; it goes on without")
     with ExitStack() as stack:
         log = stack.enter_context((folder / LOG).open("a", encoding="utf-8"))
         opened: list[Tracker] = [TensorBoard(run), *(Forgiving(name, run, say=note) for name in trackers)]

@@ -179,10 +179,8 @@ def tell_crowd(num_workers: int) -> None:
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if num_workers * ranks > cores and os.environ.get("RANK", "0") == "0":
-        click.echo(
-            f"{num_workers * ranks} processes open images on {cores} cores; give fewer than --num_workers {num_workers}",
-            err=True,
-        )
+        found = f"{num_workers * ranks} processes open images on {cores} cores"
+        click.echo(f"{found}; give fewer than --num_workers {num_workers}", err=True)
 
 
 def told_plan(config: Config, form: str) -> str:
@@ -259,7 +257,8 @@ def summary_line(summary: dict[str, Any]) -> str:
             f"stopped as asked after step {summary['stopped_at']} of {summary['steps']}; "
             f"--resume_from_checkpoint goes on from {folder}/checkpoint-{summary['stopped_at']}"
         )
+    steps = "1 step" if summary["steps"] == 1 else f"{summary['steps']} steps"
+    losses = f"loss {loss_words(summary['first_loss'])} to {loss_words(summary['last_loss'])}"
     return (
-        f"{summary['steps']} steps in {summary['seconds']:.0f} s, loss {loss_words(summary['first_loss'])} to "
-        f"{loss_words(summary['last_loss'])}, {summary['tokens_per_s']:,.0f} tokens/s; model in {folder}"
+        f"{steps} in {summary['seconds']:.0f} s, {losses}, {summary['tokens_per_s']:,.0f} tokens/s; model in {folder}"
     )

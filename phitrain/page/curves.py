@@ -43,7 +43,7 @@ class Chart:
 
 
 def charts_of(log: Sequence[Line]) -> list[Chart]:
-    """The charts of a run; those without a single value are left out."""
+    """The charts of a run; curves and charts without a single value are left out."""
     used = Chart(title="FLOPs used", unit="%", curves=_known(_used(log)))
     half = 2 if used.curves else 3  # so that a row is full
     memory = [_curve(log, "peak_memory_bytes", 1 / 2**30)]
@@ -58,7 +58,7 @@ def charts_of(log: Sequence[Line]) -> list[Chart]:
         Chart(title="Peak memory", unit="GiB", curves=memory, columns=half),
         used,
     ]
-    return [chart for chart in found if _known(chart.curves)]
+    return [replace(chart, curves=curves) for chart in found if (curves := _known(chart.curves))]
 
 
 def smoothed(values: Sequence[Value], window: int) -> list[Value]:

@@ -355,6 +355,12 @@ def test_charts_without_a_value_are_left_out() -> None:
     assert charts_of([]) == []
 
 
+def test_a_part_whose_norm_was_never_finite_has_no_curve() -> None:
+    charts = charts_of([line(1, grad_norm=None, grad_norms={"llm": None, "vision": 0.5})])
+    norms = next(chart for chart in charts if chart.title == "Gradient norm")
+    assert [curve.name for curve in norms.curves] == ["vision"]
+
+
 def test_the_environment_names_versions() -> None:
     found = environment("cpu", 2)
     assert (found["device"], found["processes"]) == ("cpu", "2")

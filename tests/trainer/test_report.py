@@ -135,7 +135,7 @@ def test_a_run_from_the_beginning_starts_a_log_of_its_own(tmp_path: Path) -> Non
 def test_steps_that_a_log_has_lost_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "log.jsonl").write_bytes(b'{"step": 1}\n\0\0\0\0\n{"step": 3}\n')
     write(tmp_path, step(4), resume_at=3)
-    said = f"{tmp_path}/log.jsonl lacks the steps 2 to 3; it goes on without them"
+    said = f"{tmp_path}/log.jsonl lacks the steps 2 to 3; it goes on without"
     assert capsys.readouterr().err.splitlines()[0] == said
     assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 4]
 
