@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
 _decode_header = msgspec.json.Decoder(Header).decode
 _decode_rows = msgspec.json.Decoder(list[ListedRow]).decode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Journal:

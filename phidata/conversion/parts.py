@@ -49,7 +49,7 @@ class Stored(NamedTuple):
 _decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_counts = msgspec.json.Decoder(Counts).decode
 _encode = msgspec.json.Encoder().encode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def part_path(folder: Path, number: int) -> Path:

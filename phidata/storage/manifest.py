@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,14 +14,15 @@ from phidata.storage.folder import MANIFEST, leads_out
 FORMAT_VERSION = 2
 
 Identity = dict[str, str | int]
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file with rows: its path below the folder, how many rows and bytes it has, and the sha256 of it."""
 
     name: str
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     sha256: str
 
     def __post_init__(self) -> None:
@@ -33,20 +34,20 @@ class SplitLedger(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of one split: `rows_in` = `written` + `skipped` + `failed`; and its files in the order of their rows."""
 
     files: tuple[DataFile, ...]
-    rows_in: int
-    written: int
-    skipped: int
-    failed: int
+    rows_in: Count
+    written: Count
+    skipped: Count
+    failed: Count
 
 
 class RowLedger(msgspec.Struct, frozen=True, kw_only=True):
     """All rows of the source, those that belong to no split included, and how many were skipped for which reason."""
 
-    rows_in: int
-    written: int
-    skipped: int
-    failed: int
-    skip_reasons: dict[str, int]
+    rows_in: Count
+    written: Count
+    skipped: Count
+    failed: Count
+    skip_reasons: dict[str, Count]
 
 
 class ImageTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +57,8 @@ class ImageTree(msgspec.Struct, frozen=True, kw_only=True):
     which the rows first name them; an image that several rows show stands in it once.
     """
 
-    num: int
-    bytes: int
+    num: Count
+    bytes: Count
     sha256: str
 
 

@@ -191,7 +191,7 @@ def _note_of(file: FileIO) -> _Note | None:
         return None
     try:
         note = msgspec.json.decode(os.pread(file.fileno(), length, begin), type=_Note)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return note if 8 * note.count == begin else None
 

@@ -55,7 +55,7 @@ def read_baseline(path: Path) -> Baseline:
         baseline = msgspec.json.decode(path.read_bytes(), type=_Baseline)
     except FileNotFoundError as error:
         raise UsageError(f"no baseline {path}; write one with --write-baseline") from error
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a baseline ({error}); write it again with --write-baseline") from error
     if baseline.version != VERSION:
         raise UsageError(f"{path} is a baseline of version {baseline.version}, not {VERSION}; write it again")

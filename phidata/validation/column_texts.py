@@ -222,6 +222,8 @@ def _as_json(text: str) -> bytes:
         msgspec.json.decode(data, type=msgspec.Raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _encoded(text)
+    except RecursionError:
+        pass  # nested too deep, which is a finding of the line
     return data.replace(b"\n", b" ").strip()
 
 

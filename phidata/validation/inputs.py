@@ -113,7 +113,7 @@ def _promised_rows(folder: Path) -> dict[str, int]:
         return {}
     try:
         splits = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).splits
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
             f"{manifest} is not the manifest of a conversion ({error}); convert again, or remove it"
         ) from error

@@ -29,6 +29,8 @@ def base_model(folder: Path) -> str:
     config = read_object(folder / CONFIG)
     if config.get("peft_type") != "LORA":
         raise UsageError(f"{folder} holds adapters of type {config.get('peft_type')!r}; only 'LORA' can be opened")
+    if config.get("megatron_config"):
+        raise UsageError(f"{folder / CONFIG} names a module to import as megatron_core; remove megatron_config from it")
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(base, str) or not base:
         raise UsageError(f"the adapters in {folder} do not say which model they belong to; {_remedy(folder)}")
