@@ -1,35 +1,41 @@
 """How fast rows and images are checked, beside others that do a part of the same; all in one run.
 
-    python benchmarks/validate.py [--rows 200000] [--images 500]
+    python benchmarks/validate.py [--rows 1000000] [--images 20000] [--many 10000000]
 
 Rows are like those of UCF-101: about 750 bytes, one turn, eight images. Rows and images a second are of one process and
-count its CPU time, the best of three; whole commands are fresh processes with their wall time and their peak memory.
+count its CPU time, the best of three; whole commands are fresh processes with their wall time and the memory of all of
+them. Numbers of a machine that is busy otherwise are no good: the last line says how much of a CPU there was to have.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import datasets
 import msgspec
 import orjson
 import pydantic
 from jsonschema import Draft202012Validator
 from PIL import Image
+from processes import Measured, measure
+from processes import phidata as phidata_command
 
 import phidata
 from phidata.media.presence import ImageFolder
 from phidata.media.probe import probe
+from phidata.media.sound import file_head, has_sound_header
 from phidata.schema import conversation_schema, image_path_pattern
-from phidata.validation.accept import AcceptedRow, accept
+from phidata.validation.accept import AcceptedRow, accept_block
+from phidata.validation.lines import line_ranges, read_lines
+from phidata.validation.part import BLOCK_BYTES
 from phidata.validation.row import read_row
 
 CLASSES = (
@@ -45,14 +51,9 @@ CLASSES = (
 )
 QUESTION = f"Classify the video into one of the following classes: {', '.join(CLASSES)}."
 SLOW_ROWS = 3000  # as many as the slow ones are given
-
-# Runs a command from a small process: a child begins with the memory of the process that starts it.
-MEASURE = """
-import resource, subprocess, sys, time
-started_s = time.perf_counter()
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(time.perf_counter() - started_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
+ROWS_ALONE = 200_000  # as many as those are given that hold them all in memory
+FRAMES = 8
+NUM_PICTURES = 500  # different files; the others are links to them
 
 
 class PatternTurn(msgspec.Struct, forbid_unknown_fields=True):
@@ -84,16 +85,24 @@ class ModelRow(pydantic.BaseModel, extra="forbid", strict=True):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--images", type=int, default=500)
-    arguments = parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--images", type=int, default=20_000, help="that are decoded; ten times as many are opened")
+    parser.add_argument("--many", type=int, default=10_000_000, help="short rows, of which memory is measured")
+    options = parser.parse_args()
+    started_s = time.perf_counter(), time.process_time()
     with TemporaryDirectory() as folder:
         file = Path(folder, "rows.jsonl")
-        write_rows(file, arguments.rows)
+        write_rows(file, min(ROWS_ALONE, options.rows))
         compare_rows(file)
-        compare_images(Path(folder, "images"), arguments.images)
-        time_commands(file)
+        write_rows(file, options.rows)
+        time_commands("rows", options.rows, str(file), "--media", "none")
+        write_short_rows(file, options.many)
+        time_commands("short rows", options.many, str(file), "--media", "none")
+        file.unlink()
+        compare_images(Path(folder, "images"), options.images)
+    wall_s, cpu_s = time.perf_counter() - started_s[0], time.process_time() - started_s[1]
+    print(f"\n{os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}; {cpu_s:.0f} of {wall_s:.0f} s in this process")
 
 
 def write_rows(file: Path, num_rows: int) -> None:
@@ -101,15 +110,25 @@ def write_rows(file: Path, num_rows: int) -> None:
         for number in range(num_rows):
             name = CLASSES[number % len(CLASSES)]
             video = f"train/{name}/v_{name}_g{number % 25:02d}_c{number:07d}"
-            images = [f"{video}.{frame}.jpg" for frame in range(8)]
+            images = [f"{video}.{frame}.jpg" for frame in range(FRAMES)]
             turn = {"images": images, "user": QUESTION, "assistant": name}
             out.write(json.dumps({"id": f"train-{number:010d}", "source": "ucf101", "conversations": [turn]}) + "\n")
+
+
+def write_short_rows(file: Path, num_rows: int) -> None:
+    """Rows of one image each, so that many fit on a disk."""
+    row = (
+        '{"id": "row-%010d", "source": "synthetic", "conversations": [{"images": ["%04d/%010d.jpg"], '
+        '"user": "What is in the picture?", "assistant": "A picture of the number %d."}]}\n'
+    )
+    with file.open("w", buffering=1 << 20) as out:
+        out.writelines(row % (number, number // 10_000, number, number) for number in range(num_rows))
 
 
 def compare_rows(file: Path) -> None:
     lines = file.read_bytes().splitlines()
     few = lines[:SLOW_ROWS]
-    blocks = [lines[start : start + 64] for start in range(0, len(lines), 64)]
+    blocks = [read_lines(part, BLOCK_BYTES).data for part in line_ranges(str(file), BLOCK_BYTES)]
     is_valid = Draft202012Validator(conversation_schema()).is_valid
     print(f"{len(lines):,} rows of {file.stat().st_size // len(lines)} bytes\n")
     print("| rows | rows/s | |\n|---|---:|---|")
@@ -120,47 +139,93 @@ def compare_rows(file: Path) -> None:
         "msgspec with patterns", "parses, types, path rules", len(lines), msgspec.json.Decoder(PatternRow).decode, lines
     )
     show("pydantic", "parses, types", len(lines), ModelRow.model_validate_json, lines)
-    show("jsonschema", "parses, types, path rules", len(few), lambda line: is_valid(json.loads(line)), few)
+    show("datasets json loader", "parses, types, writes Arrow, from disk", len(lines), load_json, [file])
+    slow = show("jsonschema", "parses, types, path rules", len(few), lambda line: is_valid(json.loads(line)), few)
     show("phidata, slow path", "all rules, with places", len(few), lambda line: read_row(line, path="", number=1), few)
-    show("phidata, fast path", "all rules", len(lines), accept, blocks)
-    show("phidata.validate", "all rules, unique ids, from disk", len(lines), validate_rows, [file])
+    show("phidata, fast path", "all rules", len(lines), accept_block, blocks)
+    whole = show("phidata.validate", "all rules, unique ids, from disk", len(lines), validate_rows, [file])
+    print(f"\nphidata.validate checks {whole / slow:.0f} times as many rows a second as jsonschema.")
 
 
 def validate_rows(file: Path) -> None:
     assert phidata.validate(file, media="none").ok
 
 
+def load_json(file: Path) -> None:
+    datasets.disable_progress_bars()
+    with TemporaryDirectory() as cache:
+        datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=cache)
+
+
 def compare_images(folder: Path, num_images: int) -> None:
+    names = write_images(folder, 10 * num_images)
+    paths = [str(folder / name) for name in names]
+    opened, decoded = folder / "opened.jsonl", folder / "decoded.jsonl"
+    write_image_rows(opened, names)
+    write_image_rows(decoded, names[:num_images])
+    few = paths[:num_images]
+    print("\n| JPEG images, 320 × 240 | images/s | |\n|---|---:|---|")
+    show("phidata, exists", "there under this name", len(few), ImageFolder(str(folder)).defect, names[:num_images])
+    show("Pillow, open", "", len(few), lambda path: Image.open(path).close(), few)
+    show("phidata, sound header", "told by its bytes", len(few), lambda path: has_sound_header(file_head(path)), few)
+    show("phidata, other header", "all that a header tells", len(few), lambda path: probe(path, decode=False), few)
+    show("phidata.validate, header", "from the rows on", len(names), validate_images("header"), [opened])
+    show("Pillow, open and load", "", len(few), lambda path: Image.open(path).load(), few)
+    show("phidata, decode", "every pixel", len(few), lambda path: probe(path, decode=True), few)
+    show("phidata.validate, decode", "from the rows on", len(few), validate_images("decode"), [decoded])
+    time_commands("images", len(names), str(opened), "--images", str(folder), "--media", "header")
+    time_commands("images", num_images, str(decoded), "--images", str(folder), "--media", "decode")
+
+
+def write_images(folder: Path, num_images: int) -> list[str]:
+    """That many names of JPEG files; all but NUM_PICTURES are links."""
     folder.mkdir()
     picture = Image.effect_mandelbrot((320, 240), (-2.0, -1.5, 1.0, 1.5), 100).convert("RGB")
-    paths = [str(folder / f"{number}.jpg") for number in range(num_images)]
-    for path in paths:
-        picture.save(path, quality=75)
-    names = [Path(path).name for path in paths]
-    print("\n| JPEG images, 320 × 240 | images/s | |\n|---|---:|---|")
-    show("phidata, exists", "there under this name", num_images, ImageFolder(str(folder)).defect, names)
-    show("Pillow, open", "", num_images, lambda path: Image.open(path).close(), paths)
-    show("phidata, header", "all that a header tells", num_images, lambda path: probe(path, decode=False), paths)
-    show("Pillow, open and load", "", num_images, lambda path: Image.open(path).load(), paths)
-    show("phidata, decode", "every pixel", num_images, lambda path: probe(path, decode=True), paths)
+    names = [f"{number}.jpg" for number in range(num_images)]
+    for name in names[:NUM_PICTURES]:
+        picture.save(folder / name, quality=75)
+    for number, name in enumerate(names[NUM_PICTURES:]):
+        os.link(folder / names[number % NUM_PICTURES], folder / name)
+    return names
 
 
-def time_commands(file: Path) -> None:
-    print("\n| command | seconds | peak MB of a process |\n|---|---:|---:|")
-    for jobs in ("1", "2"):
-        command = ["phidata", "validate", str(file), "--media", "none", "--jobs", jobs]
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURE, sys.executable, "-m", *command], capture_output=True, text=True, check=True
-        )
-        seconds, peak_kb = map(float, done.stdout.split())
-        shown = " ".join([*command[:2], file.name, *command[3:]])
-        print(f"| {shown} | {seconds:.2f} | {peak_kb / 1024:.0f} |")
+def write_image_rows(file: Path, names: Sequence[str]) -> None:
+    with file.open("w") as out:
+        for start in range(0, len(names), FRAMES):
+            turn = {"images": names[start : start + FRAMES], "user": QUESTION, "assistant": "Archery"}
+            out.write(json.dumps({"id": f"train-{start:010d}", "source": "ucf101", "conversations": [turn]}) + "\n")
 
 
-def show(name: str, does: str, count: int, work: Callable[[Any], object], inputs: Sequence[Any]) -> None:
-    """One line of a table: how many a second when `work` does all the inputs, the best of three times."""
+def validate_images(media: phidata.validation.Media) -> Callable[[Path], None]:
+    def check(file: Path) -> None:
+        assert phidata.validate(file, images=file.parent, media=media).ok
+
+    return check
+
+
+def time_commands(what: str, count: int, *arguments: str) -> None:
+    """`phidata validate` with one and two jobs, the best of three."""
+    shown = " ".join(Path(argument).name for argument in arguments)
+    print(f"\n| `phidata validate {shown}`, {count:,} {what} | seconds | {what}/s | MB, all processes |")
+    print("|---|---:|---:|---:|")
+    first_s = 0.0
+    for jobs, measured in runs(*arguments):
+        first_s = first_s or measured.wall_s
+        rates = f"{measured.wall_s:.2f} | {count / measured.wall_s:,.0f} | {measured.peak_mb:.0f}"
+        print(f"| --jobs {jobs}: {first_s / measured.wall_s:.2f}× | {rates} |", flush=True)
+
+
+def runs(*arguments: str) -> Iterator[tuple[int, Measured]]:
+    for jobs in (1, 2):
+        command = phidata_command("validate", *arguments, "--jobs", str(jobs))
+        yield jobs, min((measure(command) for _ in range(3)), key=lambda measured: measured.wall_s)
+
+
+def show(name: str, does: str, count: int, work: Callable[[Any], object], inputs: Sequence[Any]) -> float:
+    """One line of a table: how many a second when `work` does all the inputs, the best of three times; returned too."""
     best_s = min(cpu_s(work, inputs) for _ in range(3))
     print(f"| {name} | {count / best_s:,.0f} | {does} |", flush=True)
+    return count / best_s
 
 
 def cpu_s(work: Callable[[Any], object], inputs: Sequence[Any]) -> float:
