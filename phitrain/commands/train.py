@@ -258,7 +258,7 @@ def summary_line(summary: dict[str, Any]) -> str:
             f"--resume_from_checkpoint goes on from {folder}/checkpoint-{summary['stopped_at']}"
         )
     steps = "1 step" if summary["steps"] == 1 else f"{summary['steps']} steps"
+    skipped = f", {summary['skipped_steps']} of them skipped" if summary["skipped_steps"] else ""
     losses = f"loss {loss_words(summary['first_loss'])} to {loss_words(summary['last_loss'])}"
-    return (
-        f"{steps} in {summary['seconds']:.0f} s, {losses}, {summary['tokens_per_s']:,.0f} tokens/s; model in {folder}"
-    )
+    speed = f"{summary['tokens_per_s']:,.0f} tokens/s"
+    return f"{steps}{skipped} in {summary['seconds']:.0f} s, {losses}, {speed}; model in {folder}"

@@ -92,7 +92,10 @@ def test_a_loss_that_was_not_finite_is_no_number(tmp_path: Path, data_folder: Pa
     write_card(tmp_path, config("a/b", data_folder), {**SUMMARY, "last_loss": None}, {})
     assert "| loss | 3.2100 at the first step, not finite at the last |" in card(tmp_path)[1]
     summary = {"output_dir": "o", "steps": 2, "seconds": 3, "first_loss": None, "last_loss": None, "tokens_per_s": 4}
-    assert summary_line(summary) == "2 steps in 3 s, loss not finite to not finite, 4 tokens/s; model in o"
+    assert (
+        summary_line({**summary, "skipped_steps": 2})
+        == "2 steps, 2 of them skipped in 3 s, loss not finite to not finite, 4 tokens/s; model in o"
+    )
 
 
 def test_scores_stand_side_by_side_with_their_intervals(tmp_path: Path) -> None:
