@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bitsandbytes.nn import Linear4bit
+from bitsandbytes.nn import Linear4bit  # type: ignore[attr-defined]  # untyped
 from peft import PeftModel
 from PIL.Image import Image
 from transformers import BitsAndBytesConfig
