@@ -11,7 +11,7 @@ import click
 import phidata
 from phidata.console import report as report_error
 from phidata.console import run
-from phidata.errors import UsageError
+from phidata.errors import DataError, UsageError
 from phitrain.commands.doctor import doctor
 from phitrain.commands.evaluate import evaluate
 from phitrain.commands.models import export, init, merge
@@ -33,7 +33,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         if missing is None:
             raise
         sentence = f"phitrain needs {missing}, which is not installed here; run pip install 'phidata-vision[train]'"
-        return report_error(UsageError(sentence), debug="--debug" in (sys.argv if argv is None else argv))
+        return report_error(UsageError(sentence), debug=_is_debugging(argv))
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        what = str(error).partition(".")[0]
+        sentence = (
+            f"the memory of the device is not enough ({what}); take a smaller --batch_size_per_gpu, a higher --zero, "
+            "--offload or LoRA: --dry-run says what each of them needs"
+        )
+        return report_error(DataError(sentence), debug=_is_debugging(argv))
+
+
+def _is_debugging(argv: Sequence[str] | None) -> bool:
+    return "--debug" in (sys.argv if argv is None else argv)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def _missing(error: BaseException | None) -> Iterator[str]:

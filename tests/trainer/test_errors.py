@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from phidata.errors import DataError, UsageError
@@ -93,6 +94,20 @@ def test_an_error_of_the_trainer_itself_is_not_taken_for_a_missing_package(monke
     monkeypatch.setitem(sys.modules, "phitrain.doctor", None)
     with pytest.raises(ModuleNotFoundError, match=r"phitrain\.doctor"):
         main(["doctor"])
+
+
+def test_a_device_without_enough_memory_ends_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def allocate(*_: object) -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total of 23.6 GiB")
+
+    monkeypatch.setattr("phitrain.cli.run", allocate)
+    assert main(["train", "ucf101"]) == 1
+    assert capsys.readouterr().err == (
+        "error: the memory of the device is not enough (CUDA out of memory); take a smaller --batch_size_per_gpu, "
+        "a higher --zero, --offload or LoRA: --dry-run says what each of them needs\n"
+    )
 
 
 def test_a_strategy_whose_package_is_missing_is_refused_before_anything_is_written(
