@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -33,9 +34,18 @@ class Pictures:
         return len(self._files) + len(self._written)
 
     def add(self, rows: ConversationData, number: int) -> None:
-        """Put the images of one row there. Raises DataError, which names the row, for one that is missing."""
+        """Put the images of one row there. Raises DataError, which names the row, for one that is missing
+        or whose path no file can have."""
         if self._how == "reference":
             return
+        try:
+            self._add_images(rows, number)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise DataError(f"{rows.where(number)}: an image path is too long to be a file; shorten it") from error
+
+    def _add_images(self, rows: ConversationData, number: int) -> None:
         paths = rows[number].images
         if rows.image_root is not None:
             for path in paths:

@@ -37,9 +37,16 @@ def _walk(folder: Path, parts: Parts, above: frozenset[tuple[int, int]]) -> Iter
     if here in above:
         return  # a link back to a folder that this one lies in
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, entry.is_dir()) for entry in entries)
+        names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     for name, is_folder in names:
         if is_folder:
             yield from _walk(folder / name, (*parts, name), above | {here})
         else:
             yield (*parts, name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where nobody may look
+        return False
