@@ -91,9 +91,9 @@ class ParquetTable(ColumnTable):
 
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-        except (pa.ArrowException, OSError) as error:
+            super().__init__(path, self._file.schema_arrow)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path.name} is no whole Parquet file ({_first_line(error)}); get it again") from error
-        super().__init__(path, self._file.schema_arrow)
 
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
         metadata = self._file.metadata
@@ -109,7 +109,10 @@ class ArrowTable(ColumnTable):
     """An Arrow IPC file or stream."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, self._open(path).schema)
+        try:
+            super().__init__(path, self._open(path).schema)
+        except UnicodeDecodeError as error:  # the name of a column
+            raise DataError(f"{path.name} is no whole Arrow file ({_first_line(error)}); get it again") from error
 
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
         start = 0
