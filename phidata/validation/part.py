@@ -24,6 +24,9 @@ from phidata.validation.row import Row, find_row, line_diagnostic, read_row
 # processes have an even share.
 RANGE_BYTES: dict[Media, int] = {"none": 1 << 20, "exists": 1 << 20, "header": 1 << 16, "decode": 1 << 14}
 
+# What makes another process worth its start.
+WORKER_BYTES: dict[Media, int] = {"none": 1 << 24, "exists": 1 << 22, "header": 1 << 16, "decode": 1 << 14}
+
 BLOCK_BYTES = 96 << 10  # accepted or refused together; the memory of larger ones goes back to the system each time
 BLOCK_LINES = 64  # accepted or refused together when their block is refused
 MANY_FINDINGS = 1000  # no part has many more: what is held in memory does not depend on how much is wrong

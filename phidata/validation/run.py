@@ -14,7 +14,7 @@ from phidata.validation.id_census import NumberIds
 from phidata.validation.ids import IdIndex
 from phidata.validation.inputs import DataFile, DataSet
 from phidata.validation.lines import line_ranges
-from phidata.validation.part import RANGE_BYTES, Part
+from phidata.validation.part import RANGE_BYTES, WORKER_BYTES, Part
 from phidata.validation.selection import Selection
 from phidata.validation.shards import open_shard, unreadable_shard
 from phidata.validation.whole import holds_rows, not_json_lines, row_count_diagnostics
@@ -28,7 +28,7 @@ def run_checks(data_sets: list[DataSet], checks: Checks, wanted: Selection, *, j
     part of their own, behind its last file.
     """
     range_bytes = RANGE_BYTES[checks.media]
-    with task_checks(checks, _useful_jobs(data_sets, jobs, range_bytes)) as check:
+    with task_checks(checks, _useful_jobs(data_sets, jobs, WORKER_BYTES[checks.media])) as check:
         for data_set in data_sets:
             ids, numbers = IdIndex(range_bytes), NumberIds(data_set, wanted)
             others = {file.path for file in data_set.files if not (file.is_shard or holds_rows(file.path))}
@@ -82,7 +82,7 @@ def _file_parts(file: DataFile, ids: IdIndex, range_bytes: int, check: CheckTask
     yield Part(diagnostics=row_count_diagnostics(file, num_lines, num_rows))
 
 
-def _useful_jobs(data_sets: list[DataSet], jobs: int, range_bytes: int) -> int:
-    """No more processes than there are ranges to check."""
-    num_ranges = sum(os.path.getsize(file.path) // range_bytes + 1 for data in data_sets for file in data.files)  # noqa: PTH202
-    return max(1, min(jobs, num_ranges))
+def _useful_jobs(data_sets: list[DataSet], jobs: int, worker_bytes: int) -> int:
+    """No more processes than are worth their start."""
+    num_useful = sum(os.path.getsize(file.path) // worker_bytes + 1 for data in data_sets for file in data.files)  # noqa: PTH202
+    return max(1, min(jobs, num_useful))

@@ -94,11 +94,11 @@ def test_the_size_of_ranges_does_not_show(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_findings_come_in_parts_however_many_there_are(tmp_path: Path, jobs: int) -> None:
     file = tmp_path / "rows.jsonl"
-    file.write_text(rows("a") + "\n" * 5000 + rows("b", "a"))
-    parts = list(iter_parts(file, media="none", jobs=jobs))
-    assert [len(part.diagnostics) for part in parts] == [1000] * 5 + [0, 0, 1]
+    file.write_text(rows("a") + "\n" * 20_000 + rows("b", "a"))
+    parts = list(iter_parts(file, media="decode", jobs=jobs))  # in ranges of 16 KiB
+    assert [len(part.diagnostics) for part in parts] == [*[1000] * 16, 291, *[1000] * 3, 709, 0, 1]
     lines = [found.line for part in parts for found in part.diagnostics]
-    assert lines == [*range(2, 5002), 5003]
+    assert lines == [*range(2, 20_002), 20_003]
     assert sum(part.rows for part in parts) == 3
 
 
