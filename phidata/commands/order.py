@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     "--world-size", type=click.IntRange(min=1), default=1, show_default=True, help="How many ranks there are."
 )
 @click.option("--rank", type=click.IntRange(min=0), metavar="R", help="Only what this rank reads.")
+@click.option("--cache", metavar="CACHE", help="Where copies of remote shards are kept.")
+@click.option("--cache-size", metavar="SIZE", help="How many of them.  [default: 64GB]")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def order(
     folders: tuple[str, ...],
@@ -44,6 +46,8 @@ def order(
     shuffle: bool,
     world_size: int,
     rank: int | None,
+    cache: str | None,
+    cache_size: str | None,
     format_: str,
 ) -> None:
     """Print which rows are in a batch, as `phidata.stream` gives them for the same folders and options.
@@ -61,6 +65,8 @@ def order(
         stop=stop,
         shuffle=shuffle,
         window=window,
+        cache=cache,
+        cache_bytes=cache_size,
     )
     num_steps = -(-stream.num_samples // batch_size)
     if step > num_steps:

@@ -44,10 +44,9 @@ class Reading:
         own = len(range(self.rank, rest, self.world_size))
         return -(-own // self.batch_size)
 
-    def samples(self, batches: Numbers, rest: int) -> list[Numbers]:
-        """For each of some batches its samples, counted from where the rank begins."""
+    def samples(self, batches: Numbers, rest: int) -> tuple[Numbers, list[int]]:
+        """The samples of some batches, counted from where the rank begins, and how many each batch has."""
         own = batches[:, None] * self.batch_size + np.arange(self.batch_size)
         samples = self.rank + self.world_size * own
-        if self.endless or self.uneven != "keep":
-            return list(samples)
-        return [batch[batch < rest] for batch in samples]
+        there = np.full(samples.shape, True) if self.endless or self.uneven != "keep" else samples < rest
+        return samples[there], there.sum(axis=1).tolist()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from phidata.records import Conversation
 from phidata.streaming.sources import Address, opened
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a data set, and its place in the stream.
 
     `position` counts the samples of the epoch, of all ranks together, from 0. `number` is the row's in its split,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count, islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -211,25 +211,28 @@ class Stream(Generic[T]):
                 batches = batches[batches < num_batches]
             if not len(batches):
                 break
-            for samples in self._read_batches(start, self._reading.samples(batches, rest)):
+            places, sizes = self._reading.samples(batches, rest)
+            samples = self._read_on(start, places)
+            for size in sizes:
+                batch = list(islice(samples, size))
                 self._taken += 1
-                yield self._make(samples)
+                yield self._make(batch)
         self._ended = True
 
-    def _read_batches(self, start: Place, batches: list[Numbers]) -> Iterator[list[Sample]]:
-        epochs, places = np.divmod(start.position + np.concatenate(batches), self.num_samples)
-        parts = (self._read(start.epoch + epoch, places[epochs == epoch]) for epoch in np.unique(epochs).tolist())
-        samples = chain.from_iterable(parts)
-        for batch in batches:
-            yield list(islice(samples, len(batch)))
+    def _read_on(self, start: Place, samples: Numbers) -> Iterator[Sample]:
+        """Samples, counted from where an epoch was taken up, in that epoch and the next ones; they rise."""
+        epochs, places = np.divmod(start.position + samples, self.num_samples)
+        for epoch in np.unique(epochs).tolist():
+            yield from self._read(start.epoch + epoch, places[epochs == epoch])
 
     def _read(self, epoch: int, places: Numbers) -> Iterator[Sample]:
-        """The samples at some places of an epoch, which rise; each row is read when its turn comes."""
+        """The samples at some places of an epoch; each row is read when its turn comes."""
         sources, rows = self._plan.find(epoch, places)
+        data = {number: opened(self.sources[number].address) for number in np.unique(sources).tolist()}
         for place, number, row in zip(places.tolist(), sources.tolist(), rows.tolist(), strict=True):
             source = self.sources[number]
             yield Sample(
-                row=opened(source.address)[row],
+                row=data[number][row],
                 epoch=epoch,
                 position=place,
                 source=source.name,

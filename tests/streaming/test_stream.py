@@ -257,3 +257,20 @@ def test_a_bad_row_is_told_when_its_turn_comes(tmp_path: Path) -> None:
     stream = phidata.stream(file)
     with pytest.raises(DataError, match=r"rows\.jsonl:1: this line is not a conversation"):
         next(iter(stream))
+
+
+def test_memory_does_not_grow_with_rows(make_folder: MakeFolder) -> None:
+    """A sample that stayed would take 500 bytes and more."""
+    rows = iter(phidata.stream(make_folder(3000), endless=True))
+    for _ in islice(rows, 7000):
+        pass
+    before = own_bytes()
+    for _ in islice(rows, 20_000):
+        pass
+    assert own_bytes() - before < 4_000_000
+
+
+def own_bytes() -> int:
+    """The memory of this process that is not that of a file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
