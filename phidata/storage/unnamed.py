@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -64,5 +65,6 @@ class UnnamedFile:
         self.path.replace(final)
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # it writes what is left in its buffer, perhaps on a disk that is full
+            self._file.close()
         self.path.unlink(missing_ok=True)
