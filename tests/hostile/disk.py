@@ -75,11 +75,14 @@ class LimitedFolder:
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
-        self.path.chmod(0o555)
+        folders = [self.path, *filter(Path.is_dir, self.path.iterdir())]
+        for folder in folders:
+            folder.chmod(0o555)
         try:
             yield
         finally:
-            self.path.chmod(0o755)
+            for folder in folders:
+                folder.chmod(0o755)
 
 
 @contextmanager
