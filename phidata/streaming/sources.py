@@ -58,6 +58,8 @@ def find_sources(paths: Sequence[str | Path], split: str | None, room: CacheRoom
     A data set is called as the last part of its path, or by the whole path where two are called the same. Raises
     UsageError for what is not there, and what `phidata.load` raises.
     """
+    if not paths:
+        raise UsageError("there is no data set to stream; give a data folder, or several")
     names = [_name(path) for path in paths]
     if len({str(path) for path in paths}) < len(paths):
         twice = next(path for path in paths if list(map(str, paths)).count(str(path)) > 1)

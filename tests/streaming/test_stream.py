@@ -241,6 +241,8 @@ def test_a_folder_that_is_given_twice_or_missing_is_refused(make_folder: MakeFol
         phidata.stream([make_folder(5), make_folder(5)])
     with pytest.raises(UsageError, match="no data folder"):
         phidata.stream(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="no data set to stream"):
+        phidata.stream([])
 
 
 def test_no_rows_are_no_samples(make_folder: MakeFolder) -> None:
