@@ -12,7 +12,7 @@ from phidata.conversion.journal import Header
 from phidata.conversion.listing import Listing, Range
 from phidata.conversion.outcome import Failed, ImageFile, Written
 from phidata.conversion.output import Output
-from phidata.conversion.parts import Entry, part_path, read_entries
+from phidata.conversion.parts import Entry, damaged, part_path, read_entries
 from phidata.conversion.request import Request
 from phidata.conversion.sharding import Sharding, Tally
 from phidata.conversion.task import Task
@@ -97,7 +97,7 @@ class Assembly:
             num_written = 0
             for rows in self._listing.of_split(split):
                 failed: dict[int, Failed] = {}
-                for entry in self._entries(rows):
+                for entry in self._all_entries(rows):
                     if isinstance(entry.result, Failed):
                         failed[entry.number] = entry.result
                         continue
@@ -165,6 +165,15 @@ class Assembly:
 
     def _entries(self, rows: Range) -> Iterator[Entry]:
         return read_entries(part_path(self._output.journal.parts, rows.number), inline=self._inline)
+
+    def _all_entries(self, rows: Range) -> Iterator[Entry]:
+        """Raises DataError when a row of the range is missing."""
+        num_entries = 0
+        for entry in self._entries(rows):
+            num_entries += 1
+            yield entry
+        if num_entries != rows.num_rows:
+            raise damaged(part_path(self._output.journal.parts, rows.number))
 
     def _write_lines(self, split: str) -> tuple[DataFile, ...]:
         path = self._output.root / f"{self._name}_{split}.jsonl"

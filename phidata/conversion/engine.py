@@ -159,13 +159,14 @@ class Means:
         if self.address is not None and self.engine != "ray":
             raise UsageError("--address names a Ray cluster; pass --engine ray too")
 
-    def pool(self, job: Job) -> Pool | RayPool:
-        """What converts ranges, to be used in a `with` block."""
+    def pool(self, job: Job, lock: int) -> Pool | RayPool:
+        """What converts ranges, to be used in a `with` block. Its processes hold the lock as long as they live, where
+        they are of this machine."""
         if self.engine == "ray":
             from phidata.conversion.engine_ray import RayPool
 
             return RayPool(job, self.jobs, address=self.address, row_timeout_s=self.row_timeout_s)
-        return Pool(job, self.jobs or num_cpus(), row_timeout_s=self.row_timeout_s)
+        return Pool(job, self.jobs or num_cpus(), row_timeout_s=self.row_timeout_s, held=(lock,))
 
 
 def carry_out(request: Request, out: Path, means: Means, *, overwrite: bool = False) -> Done:
@@ -188,7 +189,7 @@ def carry_out(request: Request, out: Path, means: Means, *, overwrite: bool = Fa
         )
         if read_tally(output.journal.shards) is None:
             try:
-                with means.pool(job) as pool:
+                with means.pool(job, output.journal.lock) as pool:
                     _convert_rows(pool, listing, header.converter)
             except DataError:
                 output.remove_temporaries()  # of the other processes, which were killed

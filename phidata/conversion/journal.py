@@ -2,7 +2,7 @@
 
 It holds what the conversion was begun with, what its rows are called, and the part of each range of rows that is done:
 `header.json`, `rows.jsonl`, `parts/`. Each file is written beside, brought to the disk and renamed, so that the process
-may die at any moment. Whoever has the journal open holds a lock on it.
+may die at any moment. Whoever has the journal open holds a lock on it, and so do the processes that convert for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ from phidata.storage.sink import new_file
 
 _LOCK = "lock"
 _HEADER = "header.json"
+_PATIENCE_S = 1.0  # the processes that converted for one that was killed hold the lock until they have ended too
 _LISTING = "listing"  # of the process that has the journal open, made anew by each
 
 
@@ -70,7 +73,7 @@ class Journal:
         self.parts = path / "parts"
         self.shards = path / "shards"
         self.listing = path / _LISTING
-        self._descriptor = _open_locked(path)
+        self.lock = _open_locked(path)
         try:
             shutil.rmtree(self.listing, ignore_errors=True)
             self.header = self._read_header()
@@ -111,7 +114,9 @@ class Journal:
     def close(self) -> None:
         """Leave the journal for a conversion that continues, and give up the lock."""
         shutil.rmtree(self.listing, ignore_errors=True)
-        os.close(self._descriptor)
+        os.close(self.lock)
+        with suppress(OSError):  # it is not empty, or not there
+            self.path.rmdir()  # on NFS the lock, which was open, is gone from it only now
 
     def remove(self) -> None:
         """Remove the journal, while the lock is still held; without its header it is none any more."""
@@ -144,7 +149,7 @@ def _open_locked(path: Path) -> int:
         except FileNotFoundError:
             continue  # its owner finished and removed it
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             os.close(descriptor)
             raise UsageError(
@@ -153,3 +158,14 @@ def _open_locked(path: Path) -> int:
         if (path / _LOCK).exists() and os.fstat(descriptor).st_ino == (path / _LOCK).stat().st_ino:
             return descriptor
         os.close(descriptor)  # its owner finished and removed it between our open and our lock
+
+
+def _lock(descriptor: int) -> None:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.05)

@@ -44,6 +44,7 @@ class Output:
             self._check_source()
         self.remove_temporaries()
         self.journal.keep_listing()
+        self.journal.parts.mkdir(exist_ok=True)
         if self.images is not None:
             self.images.mkdir(exist_ok=True)
 

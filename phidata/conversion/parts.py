@@ -2,14 +2,15 @@
 files, with their bytes.
 
 One JSON object a line, for each row in order; the bytes of a row's images follow its line. The last line counts them.
-A part that is being made has another name, and whoever was making it may die at any byte: the whole rows in it are
-taken over by the next. A part that has its name is whole, and on disk.
+A part that is being made has another name, which is nobody else's, and whoever was making it may die at any byte: the
+whole rows in it are taken over by the next. A part that has its name is whole, and on disk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from phidata.conversion.outcome import Failed, Outcome, Written
 from phidata.errors import DataError
 
 PARTS_A_FOLDER = 1000
+_COPIED_BYTES = 1 << 20
 COUNTS_BYTES = 64  # of the last line, filled up with spaces: what stands before it may be an image
 
 
@@ -60,17 +62,32 @@ def part_path(folder: Path, number: int) -> Path:
 class Part:
     """The part of one range being made; what was begun of it before is at hand.
 
-    `inline` where images lie in the part. Raises OSError when the disk does not take it.
+    `inline` where images lie in the part. What the workers of the same `pool` have begun stands in it already: they
+    have died since, and all that they wrote is there. Raises OSError when the disk does not take it, and when the
+    folder is gone: then the conversion has ended without this worker.
     """
 
-    def __init__(self, folder: Path, number: int, *, inline: bool) -> None:
+    def __init__(self, folder: Path, number: int, *, inline: bool, pool: str) -> None:
         self._final = part_path(folder, number)
         self._inline = inline
-        self._written = self._failed = 0
-        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self.num_done = self._written = self._failed = 0
+        self._final.parent.mkdir(exist_ok=True)
         self._begun = list(_begun(self._final))
-        self._path = _unfinished(self._final, len(self._begun))
+        self._path = self._final.with_suffix(f".{pool}-{secrets.token_hex(4)}.partial")
         self._file = open(self._path, "xb", buffering=0)  # noqa: PTH123, SIM115 - each row is there at once
+        for path in [path for path in self._begun if path.suffixes[0].startswith(f".{pool}-")]:
+            self._continue(path)
+
+    def _continue(self, begun: Path) -> None:
+        """Take over the rows of an unfinished part as they stand, and remove it; of several the first has any."""
+        if not self.num_done:
+            entries = [(stored.entry.result, end) for stored, end in _whole_entries(begun, inline=self._inline)]
+            with begun.open("rb") as file:
+                _copy(file, self._file, entries[-1][1] if entries else 0)
+            for result, _ in entries:
+                self._count(result)
+        self._begun.remove(begun)
+        begun.unlink(missing_ok=True)
 
     def earlier(self) -> dict[int, Stored]:
         """The rows that are whole in what was begun before, by their numbers."""
@@ -79,7 +96,11 @@ class Part:
     def add(self, entry: Entry, images: Mapping[str, bytes]) -> None:
         """Write a row, and the bytes of its images where they lie here."""
         _write(self._file, b"".join((_encode(entry), b"\n", *(images.values() if self._inline else ()))))
-        if isinstance(entry.result, Written):
+        self._count(entry.result)
+
+    def _count(self, result: Outcome) -> None:
+        self.num_done += 1
+        if isinstance(result, Written):
             self._written += 1
         else:
             self._failed += 1
@@ -116,7 +137,7 @@ def read_counts(path: Path) -> Counts | None:
     except FileNotFoundError:
         return None
     except _UNREADABLE as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def read_part(path: Path, *, inline: bool) -> Iterator[tuple[Entry, list[bytes]]]:
@@ -130,7 +151,7 @@ def read_part(path: Path, *, inline: bool) -> Iterator[tuple[Entry, list[bytes]]
                 entry = _decode_entry(line)
             except _UNREADABLE as error:
                 if file.read(1):
-                    raise _damaged(path) from error
+                    raise damaged(path) from error
                 return  # the counts
             yield entry, _images(file, entry, path) if inline else []
 
@@ -160,29 +181,29 @@ def _earlier(paths: Iterable[Path], *, inline: bool) -> dict[int, Stored]:
     found: dict[int, Stored] = {}
     for path in paths:
         if path.exists():
-            found.update((stored.entry.number, stored) for stored in _whole_entries(path, inline=inline))
+            found.update((stored.entry.number, stored) for stored, _ in _whole_entries(path, inline=inline))
     return found
 
 
 def _begun(final: Path) -> Iterator[Path]:
-    number = 0
-    while (path := _unfinished(final, number)).exists():
-        yield path
-        number += 1
+    return final.parent.glob(f"{final.stem}.*.partial")
 
 
-def _unfinished(final: Path, number: int) -> Path:
-    return final.with_suffix(f".{number}.partial")
+def _copy(source: BinaryIO, target: BinaryIO, num_bytes: int) -> None:
+    while num_bytes:
+        data = source.read(min(num_bytes, _COPIED_BYTES))
+        _write(target, data)
+        num_bytes -= len(data)
 
 
-def _whole_entries(path: Path, *, inline: bool) -> Iterator[Stored]:
-    """The entries up to the first that is not whole."""
+def _whole_entries(path: Path, *, inline: bool) -> Iterator[tuple[Stored, int]]:
+    """The entries up to the first that is not whole, and where each ends."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         for entry, end in _entries(file, inline=inline):
             if end > size:
                 return
-            yield Stored(entry, path, file.tell())
+            yield Stored(entry, path, file.tell()), end
             file.seek(end)
 
 
@@ -205,11 +226,12 @@ def _images(file: BinaryIO, entry: Entry, path: Path) -> list[bytes]:
         return []
     found = [file.read(image.num_bytes) for image in entry.result.images]
     if any(len(data) != image.num_bytes for data, image in zip(found, entry.result.images, strict=True)):
-        raise _damaged(path)
+        raise damaged(path)
     return found
 
 
-def _damaged(path: Path) -> DataError:
+def damaged(path: Path) -> DataError:
+    """What is raised for a part of which something is missing."""
     return DataError(f"{path} is damaged; remove it and run the same command again, its rows are converted anew")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
@@ -28,10 +29,13 @@ LOOK_S = 0.25  # how often the workers are looked at while none of them has fini
 class Pool:
     """At most `jobs` workers, started when there is work for them and killed at the end of the block.
 
-    A row that takes longer than `row_timeout_s` fails; None lets it take as long as it wants.
+    A row that takes longer than `row_timeout_s` fails; None lets it take as long as it wants. `held` are descriptors
+    that each worker keeps open for as long as it lives: a lock on what it writes.
     """
 
-    def __init__(self, job: Job, jobs: int, *, row_timeout_s: float | None = None) -> None:
+    def __init__(self, job: Job, jobs: int, *, row_timeout_s: float | None = None, held: Sequence[int] = ()) -> None:
+        self._name = secrets.token_hex(4)
+        self._held = held
         self._job = job
         self._jobs = jobs
         self._row_timeout_s = row_timeout_s
@@ -81,7 +85,7 @@ class Pool:
             if self._waiting and not worker.orders:
                 self._give(worker)
         while self._waiting and len(self._workers) < self._jobs:
-            worker = Worker(self._job)
+            worker = Worker(self._job, self._held)
             self._workers[worker.connection] = worker
             self._give(worker)
         for worker in self._workers.values():
@@ -91,7 +95,7 @@ class Pool:
 
     def _give(self, worker: Worker) -> None:
         rows = self._waiting.popleft()
-        worker.give(Order(rows=rows, condemned=self._condemned.get(rows.number, {})))
+        worker.give(Order(rows=rows, pool=self._name, condemned=self._condemned.get(rows.number, {})))
 
     def _bury(self, worker: Worker, rows: Range) -> None:
         """Take leave of a worker that died in a range, and judge the row that it was at; the others wait again."""
@@ -124,12 +128,12 @@ class Pool:
 class Worker:
     """One process and the ranges that it has: the one that it works on, and perhaps the next."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, held: Sequence[int] = ()) -> None:
         self.orders: deque[Order] = deque()
         descriptor = new_watch_file()
         try:
             self._process, self.connection = start_worker(
-                "phidata.conversion.worker", str(descriptor), files=(descriptor,)
+                "phidata.conversion.worker", str(descriptor), files=(descriptor, *held)
             )
             self._watch = Watch(descriptor)
         finally:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-_LAYOUT = struct.Struct("<qqqd")
+_LAYOUT = struct.Struct("@qqqd")  # native, so that a number is never seen half written
 NOTHING = -1
 
 
@@ -51,9 +51,17 @@ class Watch:
 
 
 def new_watch_file() -> int:
-    """The descriptor of memory for a watch, which belongs to no name."""
-    with tempfile.TemporaryFile(prefix="phidata-") as file:
-        file.truncate(mmap.PAGESIZE)
-        descriptor = os.dup(file.fileno())
+    """The descriptor of memory for a watch, which belongs to no name.
+
+    Where the system has it this is memory and no file: a full disk kills whoever writes to a file that is mapped.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("phidata-watch", os.MFD_CLOEXEC)
+        os.truncate(descriptor, mmap.PAGESIZE)
+    else:
+        with tempfile.TemporaryFile(prefix="phidata-") as file:
+            file.write(bytes(mmap.PAGESIZE))
+            file.flush()
+            descriptor = os.dup(file.fileno())
     Watch(descriptor)._put(Place(NOTHING, NOTHING, 0, 0.0))
     return descriptor

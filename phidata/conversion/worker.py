@@ -1,15 +1,20 @@
 """A worker process: converts one range of rows after the other for as long as its parent asks.
 
-Started by `phidata.conversion.pool`. When the parent dies, in whatever way, the pipe ends and so does the worker.
+Started by `phidata.conversion.pool`. When the parent dies, in whatever way, the pipe ends and so does the worker, be it
+in the middle of a row: another conversion may write into the folder from then on.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import select
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,9 +44,11 @@ _written: set[ImageFile] = set()  # the last images that this process has writte
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A range to convert. `condemned` are rows, by their numbers, that are not to be tried again, and why."""
+    """A range to convert, for a pool of this name. `condemned` are rows, by their numbers, that are not to be tried
+    again, and why."""
 
     rows: Range
+    pool: str
     condemned: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -65,6 +72,7 @@ Answer = Counts | OutputLost | Mistake
 def main() -> None:
     """Serve the parent at the other end of the pipe that the last argument names; the one before names the watch."""
     with Connection(int(sys.argv[-1])) as parent:
+        threading.Thread(target=_end_with, args=(parent.fileno(),), daemon=True).start()
         watch = Watch(int(sys.argv[-2]))
         try:
             job: Job = parent.recv()
@@ -74,6 +82,14 @@ def main() -> None:
                     parent.send(carry_out(parent.recv(), job, converter, tasks, watch))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
+
+
+def _end_with(pipe: int) -> None:
+    """End the process as soon as the parent's end of the pipe is closed, whatever else it is doing."""
+    poll = select.poll()
+    poll.register(pipe, 0)  # nothing but its end
+    poll.poll()
+    os._exit(1)
 
 
 def carry_out(order: Order, job: Job, converter: Converter[Row], tasks: BinaryIO, watch: Watch) -> Answer:
@@ -86,8 +102,6 @@ def carry_out(order: Order, job: Job, converter: Converter[Row], tasks: BinaryIO
         return OutputLost(f"{error.filename or job.parts} can not be written ({error.strerror})")
     except _Unwritable as error:
         return OutputLost(str(error))
-    except DataError as error:
-        return OutputLost(str(error))
 
 
 class _Unwritable(Exception):
@@ -95,17 +109,20 @@ class _Unwritable(Exception):
 
 
 def _done_before(order: Order, job: Job) -> Counts | None:
-    """What the part says that is there already, when none of its rows failed and its images are still there."""
-    path = part_path(job.parts, order.rows.number)
-    counts = read_counts(path)
-    return counts if counts is not None and not counts.failed and job.images is None else None
+    """What the part says that is there already, when none of its rows failed and its images lie in it; one that is
+    damaged is made again."""
+    with suppress(DataError):
+        counts = read_counts(part_path(job.parts, order.rows.number))
+        if counts is not None and counts.written == order.rows.num_rows and job.images is None:
+            return counts
+    return None
 
 
 def _convert(order: Order, job: Job, converter: Converter[Row], tasks: list[Task], watch: Watch) -> Answer:
-    part = Part(job.parts, order.rows.number, inline=job.images is None)
+    part = Part(job.parts, order.rows.number, inline=job.images is None, pool=order.pool)
     try:
         earlier = part.earlier()
-        for task in tasks:
+        for task in tasks[part.num_done :]:
             watch.begin_row(task.number)
             done = _taken_over(earlier.get(task.number), job)
             if done is None:

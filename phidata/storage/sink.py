@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import BinaryIO
 
 from phidata.storage.room import naming
 
-_TEMPORARY = re.compile(r"\.(\d+)\.tmp")
+_TEMPORARY = re.compile(r"\.(\d+)(?:-[0-9a-f]+)?\.tmp")
 
 
 class HashedFile:
@@ -37,8 +38,10 @@ def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
 
     Without `durable` the file survives the death of the process, but perhaps not a power failure. The folder is made
     when it is missing. A full disk is an OSError that names the file.
+
+    The temporary name is nobody else's: processes of several machines may write into one folder, with equal numbers.
     """
-    temporary = path.parent / f".{os.getpid()}.tmp"
+    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         with naming(path):
             with _open_new(temporary) as file:

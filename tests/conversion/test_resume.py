@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import phidata
-from phidata import DataError, UsageError
+from phidata import DataError, Manifest, UsageError
+from phidata.conversion.assembly import Assembly
 from phidata.conversion.journal import Journal
 
 from .conftest import SIX_CLIPS, Plug, run, start, tree, write_source
@@ -38,6 +40,7 @@ GATED = """
 
     converter = Gated()
 """
+TIMEOUT_S = 60.0
 NAMES = [file.removesuffix(".avi") for file in SIX_CLIPS]
 
 
@@ -109,18 +112,35 @@ def test_killed_anywhere_and_run_again_gives_the_same_bytes(
     assert jobs == 2 or done == at
 
 
-def test_a_worker_that_outlives_its_parent_ends_and_does_no_harm(tmp_path: Path, six_clips: Path, gate: Gate) -> None:
+def test_a_worker_ends_with_its_parent_in_the_middle_of_a_row(tmp_path: Path, six_clips: Path, gate: Gate) -> None:
     phidata.convert("gated", source=six_clips, out=tmp_path / "whole", num_frames=2)
     out = tmp_path / "out"
     gate.close()
     process = start(*arguments(six_clips, out, 1), AT=NAMES[2])
     gate.wait()
     process.kill()
-    gate.open()
-    process.communicate()  # its output ends when the worker, which writes to it too, has ended
+    process.communicate(timeout=TIMEOUT_S)  # its output ends when the worker, which writes to it too, has ended
     gate.remove()
     assert run(*arguments(six_clips, out, 1))[0] == 0
     assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_a_worker_that_can_not_end_keeps_others_out(
+    tmp_path: Path, six_clips: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.close()
+    process = start(*arguments(six_clips, tmp_path / "out", 1), AT=NAMES[2])
+    worker = gate.wait()
+    os.kill(worker, signal.SIGSTOP)  # as one that waits for a disk which does not answer
+    process.kill()
+    monkeypatch.setattr("phidata.conversion.journal._PATIENCE_S", 0.0)
+    try:
+        process.wait(timeout=TIMEOUT_S)
+        with pytest.raises(UsageError, match="another process is converting into"):
+            phidata.convert("gated", source=six_clips, out=tmp_path / "out", num_frames=3, overwrite=True)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        process.communicate(timeout=TIMEOUT_S)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_row_tried_again(
@@ -209,6 +229,34 @@ def test_a_part_cut_anywhere_is_continued(tmp_path: Path, six_clips: Path, unfin
     phidata.convert("ucf101", source=six_clips, out=unfinished, num_frames=1)
     phidata.convert("ucf101", source=six_clips, out=tmp_path / "whole", num_frames=1)
     assert tree(unfinished) == tree(tmp_path / "whole")
+
+
+def test_a_part_of_images_that_is_damaged_is_made_again(
+    tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert = partial(phidata.convert, "ucf101", source=six_clips, num_frames=1, shape="parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr("phidata.conversion.assembly.Assembly.finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            convert(out=tmp_path / "out")
+    part = tmp_path / "out" / ".journal" / "parts" / "000" / "000003.part"
+    part.write_bytes(part.read_bytes()[:-1])
+    convert(out=tmp_path / "out")
+    convert(out=tmp_path / "whole")
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_part_that_lost_a_row_is_told(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, finish = tmp_path / "out", Assembly.finish
+
+    def spoil(assembly: Assembly) -> Manifest:
+        part = out / ".journal" / "parts" / "000" / "000003.part"
+        part.write_bytes(part.read_bytes()[:9])
+        return finish(assembly)
+
+    monkeypatch.setattr(Assembly, "finish", spoil)
+    with pytest.raises(DataError, match=r"000003\.part is damaged; remove it and run the same command again"):
+        phidata.convert("ucf101", source=six_clips, out=out, num_frames=1)
 
 
 def test_images_that_were_lost_are_made_again(tmp_path: Path, six_clips: Path, unfinished: Path) -> None:
