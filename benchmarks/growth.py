@@ -27,6 +27,7 @@ from processes import measure, phidata
 from validate import write_short_rows
 
 RESULTS = Path(__file__).with_name("growth.jsonl")
+PANELS = {"wall_s": "seconds", "cpu_s": "CPU seconds, all processes", "peak_mb": "peak MB, all processes"}
 NUM_READS = 1000  # random rows that are read
 READ = """
 import random, sys, phidata
@@ -169,15 +170,15 @@ def plot(found: dict[tuple[str, int], dict[str, Any]], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for panel, key, title in zip(panels, ("wall_s", "peak_mb"), ("seconds", "peak MB, all processes"), strict=True):
+    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    for panel, (key, title) in zip(panels, PANELS.items(), strict=True):
         for name, route in ROUTES.items():
             rows = sorted(size for of, size in found if of == name)
             if rows:
                 panel.plot(rows, [found[name, size][key] for size in rows], marker="o", markersize=3, label=route.label)
         panel.set(xscale="log", yscale="log", xlabel="rows", title=title)
-        panel.grid(visible=True, which="major", alpha=0.3)
-    panels[1].set_ylim(10, 2000)
+        panel.grid(visible=True, alpha=0.3)
+    panels[2].set_ylim(10, 2000)
     panels[0].legend(frameon=False)
     figure.savefig(file, dpi=110)
 

@@ -1,10 +1,10 @@
 """How fast rows and images are checked, beside others that do a part of the same; all in one run.
 
-    python benchmarks/validate.py [--rows 1000000] [--images 20000] [--many 10000000]
+    python benchmarks/validate.py [--rows 4000000] [--images 60000] [--many 10000000]
 
 Rows are like those of UCF-101: about 750 bytes, one turn, eight images. Rows and images a second are of one process and
 count its CPU time, the best of three; whole commands are fresh processes with their wall time and the memory of all of
-them. Numbers of a machine that is busy otherwise are no good: the last line says how much of a CPU there was to have.
+them. The seconds of commands mean nothing on a machine that is busy otherwise; the last line says how busy it was.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ from phidata.media.probe import probe
 from phidata.media.sound import file_head, has_sound_header
 from phidata.schema import conversation_schema, image_path_pattern
 from phidata.validation.accept import AcceptedRow, accept_block
-from phidata.validation.lines import line_ranges, read_lines
-from phidata.validation.part import BLOCK_BYTES
+from phidata.validation.block import are_rows_on_lines, num_quotes
+from phidata.validation.id_hashes import Repeated, id_hashes
+from phidata.validation.lines import line_ranges, read_blocks, read_lines
+from phidata.validation.part import BLOCK_BYTES, RANGE_BYTES
+from phidata.validation.paths import are_image_paths
 from phidata.validation.row import read_row
 
 CLASSES = (
@@ -53,7 +56,11 @@ QUESTION = f"Classify the video into one of the following classes: {', '.join(CL
 SLOW_ROWS = 3000  # as many as the slow ones are given
 ROWS_ALONE = 200_000  # as many as those are given that hold them all in memory
 FRAMES = 8
+LOOPED = 6000  # images that one process looks at
 NUM_PICTURES = 500  # different files; the others are links to them
+
+Step = tuple[Callable[[Any], object], Sequence[Any]]
+Steps = dict[str, Step]
 
 
 class PatternTurn(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,8 +93,8 @@ class ModelRow(pydantic.BaseModel, extra="forbid", strict=True):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--images", type=int, default=20_000, help="that are decoded; ten times as many are opened")
+    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--images", type=int, default=60_000, help="that are decoded; ten times as many are opened")
     parser.add_argument("--many", type=int, default=10_000_000, help="short rows, of which memory is measured")
     options = parser.parse_args()
     started_s = time.perf_counter(), time.process_time()
@@ -95,6 +102,7 @@ def main() -> None:
         file = Path(folder, "rows.jsonl")
         write_rows(file, min(ROWS_ALONE, options.rows))
         compare_rows(file)
+        divide_rows(file)
         write_rows(file, options.rows)
         time_commands("rows", options.rows, str(file), "--media", "none")
         write_short_rows(file, options.many)
@@ -147,6 +155,38 @@ def compare_rows(file: Path) -> None:
     print(f"\nphidata.validate checks {whole / slow:.0f} times as many rows a second as jsonschema.")
 
 
+def divide_rows(file: Path) -> None:
+    """Where the time of a row goes: its steps one by one, and what is left for all that is between them."""
+    ranges = list(line_ranges(str(file), RANGE_BYTES["none"]))
+    blocks = [block.data for part in ranges for block in read_blocks(part, BLOCK_BYTES)]
+    decoder = msgspec.json.Decoder(AcceptedRow)
+    rows = [decoder.decode_lines(block) for block in blocks]
+    paths = [[path for row in some for turn in row.conversations for path in turn.images] for some in rows]
+    ids = [[row.id for row in some] for some in rows]
+    hashes = id_hashes(id_ for some in ids for id_ in some)
+    steps: Steps = {
+        "reading from the page cache": (lambda part: deque(read_blocks(part, BLOCK_BYTES), maxlen=0), ranges),
+        "JSON to typed objects (msgspec)": (decoder.decode_lines, blocks),
+        "newlines and quotes (numpy)": (
+            lambda block: are_rows_on_lines(block, num_quotes(block, escaped=False)),
+            blocks,
+        ),
+        "image paths": (lambda some: are_image_paths(some, escaped=False), paths),
+        "hashes of ids": (id_hashes, ids),
+        "ids compared at the end": (lambda some: bool(Repeated(some)), [hashes]),
+    }
+    divide(len(hashes), "row", steps, (validate_rows, [file]))
+
+
+def divide(count: int, what: str, steps: Steps, whole: Step) -> None:
+    """A table of the nanoseconds that each step takes, and of what remains of the whole."""
+    total_s = min(cpu_s(*whole) for _ in range(3))
+    took = {name: min(cpu_s(*step) for _ in range(3)) for name, step in steps.items()}
+    print(f"\n| of a {what} | ns | |\n|---|---:|---:|")
+    for name, step_s in (took | {"all else": total_s - sum(took.values()), "together": total_s}).items():
+        print(f"| {name} | {step_s / count * 1e9:,.0f} | {step_s / total_s:.0%} |", flush=True)
+
+
 def validate_rows(file: Path) -> None:
     assert phidata.validate(file, media="none").ok
 
@@ -158,23 +198,24 @@ def load_json(file: Path) -> None:
 
 
 def compare_images(folder: Path, num_images: int) -> None:
+    """One process on a few images, then whole commands on many; ten times as many are opened as decoded."""
     names = write_images(folder, 10 * num_images)
-    paths = [str(folder / name) for name in names]
-    opened, decoded = folder / "opened.jsonl", folder / "decoded.jsonl"
-    write_image_rows(opened, names)
-    write_image_rows(decoded, names[:num_images])
-    few = paths[:num_images]
+    few = names[: min(LOOPED, num_images)]
+    decoded, opened = image_rows(folder, few), image_rows(folder, names[: 10 * len(few)])
+    paths = [str(folder / name) for name in few]
     print("\n| JPEG images, 320 × 240 | images/s | |\n|---|---:|---|")
-    show("phidata, exists", "there under this name", len(few), ImageFolder(str(folder)).defect, names[:num_images])
-    show("Pillow, open", "", len(few), lambda path: Image.open(path).close(), few)
-    show("phidata, sound header", "told by its bytes", len(few), lambda path: has_sound_header(file_head(path)), few)
-    show("phidata, other header", "all that a header tells", len(few), lambda path: probe(path, decode=False), few)
-    show("phidata.validate, header", "from the rows on", len(names), validate_images("header"), [opened])
-    show("Pillow, open and load", "", len(few), lambda path: Image.open(path).load(), few)
-    show("phidata, decode", "every pixel", len(few), lambda path: probe(path, decode=True), few)
+    show("phidata, exists", "there under this name", len(few), ImageFolder(str(folder)).defect, few)
+    show("Pillow, open", "", len(few), lambda path: Image.open(path).close(), paths)
+    show("phidata, sound header", "told by its bytes", len(few), lambda path: has_sound_header(file_head(path)), paths)
+    show("phidata, other header", "all that a header tells", len(few), lambda path: probe(path, decode=False), paths)
+    show("phidata.validate, header", "from the rows on", 10 * len(few), validate_images("header"), [opened])
+    show("Pillow, open and load", "", len(few), lambda path: Image.open(path).load(), paths)
+    show("phidata, decode", "every frame", len(few), lambda path: probe(path, decode=True), paths)
     show("phidata.validate, decode", "from the rows on", len(few), validate_images("decode"), [decoded])
-    time_commands("images", len(names), str(opened), "--images", str(folder), "--media", "header")
-    time_commands("images", num_images, str(decoded), "--images", str(folder), "--media", "decode")
+    divide_images(few, folder)
+    for media, some in (("header", names), ("decode", names[:num_images])):
+        file = image_rows(folder, some)
+        time_commands("images", len(some), str(file), "--images", str(folder), "--media", media)
 
 
 def write_images(folder: Path, num_images: int) -> list[str]:
@@ -189,11 +230,40 @@ def write_images(folder: Path, num_images: int) -> list[str]:
     return names
 
 
-def write_image_rows(file: Path, names: Sequence[str]) -> None:
+def image_rows(folder: Path, names: Sequence[str]) -> Path:
+    """A new file with rows that name these images, eight each."""
+    file = folder / f"rows-{len(names)}.jsonl"
     with file.open("w") as out:
         for start in range(0, len(names), FRAMES):
             turn = {"images": names[start : start + FRAMES], "user": QUESTION, "assistant": "Archery"}
             out.write(json.dumps({"id": f"train-{start:010d}", "source": "ucf101", "conversations": [turn]}) + "\n")
+    return file
+
+
+def divide_images(names: list[str], folder: Path) -> None:
+    """Where the time of an image goes."""
+    file = image_rows(folder, names)
+    paths = [str(folder / name) for name in names]
+    head = file_head(paths[0])
+    there: Step = (ImageFolder(str(folder)).defect, names)
+    header: Steps = {
+        "whether it is there (stat)": there,
+        "open, read, close": (file_head, paths),
+        "its header": (lambda _: has_sound_header(head), paths),
+    }
+    divide(len(names), "JPEG of which the header is checked", header, (validate_images("header"), [file]))
+    decode: Steps = {
+        "whether it is there (stat)": there,
+        "reading all of it": (lambda path: Path(path).read_bytes(), paths),
+        "Pillow, an eighth of each side": (decode_eighth, paths),
+    }
+    divide(len(names), "JPEG that is decoded", decode, (validate_images("decode"), [file]))
+
+
+def decode_eighth(path: str) -> None:
+    with Image.open(path) as image:
+        image.draft(None, (1, 1))
+        image.load()
 
 
 def validate_images(media: phidata.validation.Media) -> Callable[[Path], None]:
