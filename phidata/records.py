@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One exchange: the images shown, what the user says, what the assistant answers.
 
     `images` are relative POSIX paths below the image folder, in the order in which they are shown. `answers` lists

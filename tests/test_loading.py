@@ -92,8 +92,33 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 
 def test_lines_longer_than_a_chunk_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phidata.storage.jsonl.CHUNK_BYTES", 7)
-    data = phidata.load(write_folder(tmp_path, {"train": numbered(20)}))
-    assert [row.id for row in data] == [f"row-{number}" for number in range(20)]
+    monkeypatch.setattr("phidata.storage.jsonl.SMALL_BYTES", 0)
+    file = write_folder(tmp_path, {"train": numbered(20)}) / "set_train.jsonl"
+    ids = [f"row-{number}" for number in range(20)]
+    assert [row.id for row in phidata.load(file)] == ids
+    file.write_bytes(file.read_bytes()[:-1])
+    assert [row.id for row in phidata.load(file)] == ids
+    file.write_bytes(b"")
+    assert len(phidata.load(file)) == 0
+
+
+def test_rows_in_order_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path, {"train": numbered(40)})
+    for num_bytes in (1, 100, 1000, 1 << 20):
+        monkeypatch.setattr("phidata.storage.jsonl.READ_BYTES", num_bytes)
+        data = phidata.load(folder)
+        for part in (slice(None), slice(3, 17), slice(39, None), slice(5, 5)):
+            assert [row.id for row in data[part]] == [f"row-{number}" for number in range(40)[part]]
+
+
+def test_rows_in_order_end_at_one_that_is_none(tmp_path: Path) -> None:
+    lines = [json.dumps(row) for row in numbered(5)]
+    for bad in ("", lines[2] + lines[2], lines[2][:40] + "\n" + lines[2][40:], "null"):
+        (tmp_path / "rows.jsonl").write_text("\n".join([*lines[:2], bad, *lines[3:]]) + "\n")
+        rows = iter(phidata.load(tmp_path / "rows.jsonl"))
+        assert [next(rows).id, next(rows).id] == ["row-0", "row-1"]
+        with pytest.raises(DataError, match=r"rows\.jsonl:3: this line is not a conversation"):
+            next(rows)
 
 
 def test_shards_of_all_ranks_are_the_whole_split(tmp_path: Path) -> None:

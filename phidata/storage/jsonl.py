@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CHUNK_BYTES = 1 << 20
+SMALL_BYTES = 1 << 20  # of a file whose lines are found before numpy is imported
 READ_BYTES = 1 << 16  # of lines that follow each other, at once
 
 _LINES = "lines"
@@ -155,8 +157,16 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _line_bounds(path: Path) -> Iterator[npt.NDArray[np.int64]]:
+def _line_bounds(path: Path) -> Iterator[npt.NDArray[np.int64] | array[int]]:
     """Where each line starts, and where the last one ends: (num_lines + 1,) byte offsets."""
+    if path.stat().st_size < SMALL_BYTES:
+        with path.open("rb") as file:
+            yield array("q", accumulate(map(len, file), initial=0))
+    else:
+        yield from _many_line_bounds(path)
+
+
+def _many_line_bounds(path: Path) -> Iterator[npt.NDArray[np.int64]]:
     import numpy as np
 
     position = end = 0

@@ -24,12 +24,13 @@ import msgspec
 from phidata.storage.unnamed import UnnamedFile
 
 if TYPE_CHECKING:
+    from array import array
     from io import FileIO
 
     import numpy as np
     import numpy.typing as npt
 
-    Scan: TypeAlias = Callable[[], Iterable[npt.NDArray[np.int64]]]
+    Scan: TypeAlias = Callable[[], Iterable[npt.NDArray[np.int64] | array[int]]]
 
 KEPT_FROM = 4 << 20  # bytes of a file: a smaller one is scanned before the disk has answered twice
 SETTLED_S = 2.0  # a file that changed later than this before it was scanned could change again within the clock's grain
