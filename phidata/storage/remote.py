@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://")
 _WEB = ("http", "https")
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _PACKAGES = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -30,6 +31,7 @@ _PACKAGES = {
     "gs": "gcsfs",
     "gcs": "gcsfs",
 }
+REQUEST_BYTES = 8 << 20
 _BUSY = (408, 429)  # refusals that may be over soon
 
 
@@ -75,7 +77,8 @@ def below(url: str, name: str) -> str:
 
 def shown(url: str) -> str:
     """A URL for messages, without what may be a key."""
-    return url.partition("?")[0] if url.partition("://")[0] in _WEB else url
+    public = url.partition("?")[0] if url.partition("://")[0] in _WEB else url
+    return _PASSWORD.sub(r"\1@", public)
 
 
 def open_remote(url: str) -> Remote:
@@ -140,13 +143,18 @@ def read_part(url: str, begin: int, end: int, *, total: int) -> bytes:
     return data if len(data) == end - begin or not begin else data[begin:end]
 
 
-def _cat(remote: Remote, **part: int) -> bytes:
-    if remote.fs.async_impl:
-        from fsspec.asyn import sync
+def call(remote: Remote, method: str, *arguments: Any, num_bytes: int = 0, **options: Any) -> Any:
+    """Call a method of a file system, and wait no longer for it than it should take with so many bytes."""
+    if not remote.fs.async_impl:
+        return getattr(remote.fs, method)(*arguments, **options)
+    from fsspec.asyn import sync
 
-        data: bytes = sync(remote.fs.loop, remote.fs._cat_file, remote.path, **part, timeout=PATIENCE.timeout_s)
-    else:
-        data = remote.fs.cat_file(remote.path, **part)
+    timeout_s = PATIENCE.timeout_s * (1 + num_bytes / REQUEST_BYTES)
+    return sync(remote.fs.loop, getattr(remote.fs, f"_{method}"), *arguments, timeout=timeout_s, **options)
+
+
+def _cat(remote: Remote, **part: int) -> bytes:
+    data: bytes = call(remote, "cat_file", remote.path, **part)
     return data
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phidata.errors import PhidataError, UsageError
 from phidata.regular import check_text
@@ -15,7 +16,12 @@ from phidata.storage.archive import unpack
 from phidata.storage.hashing import sha256_of
 from phidata.storage.hub import HubFile, HubFiles, fetch, fetch_all, is_repo_id
 from phidata.storage.manifest import Identity
+from phidata.storage.remote import is_remote, shown
+from phidata.storage.scratch import scratch_folder
 from phidata.storage.tree import files_below
+
+if TYPE_CHECKING:
+    from phidata.storage.source_copy import SourceCopy
 
 DATA_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
 
@@ -25,18 +31,21 @@ class Source:
     """A local folder, archive or data file.
 
     `name` is what messages call it. `identity` is what tells it from another source wherever it lies: nothing but its
-    kind for a folder, the sha256 of an archive or a data file, the commit of hub files. `patterns` limit a folder to
-    some of its files.
+    kind for a folder, the sha256 of an archive or a data file, the commit of hub files, the URL with the sha256 of what
+    came from a store. `patterns` limit a folder to some of its files. `copy` is what was fetched for this source alone.
     """
 
     path: Path
     name: str
     identity: Identity
     patterns: tuple[str, ...] = ()
+    copy: SourceCopy | None = None
 
     @property
     def folder(self) -> Path | None:
         """Where it lies, when what it is made of has no other identity: a folder, or beside a data file."""
+        if self.copy is not None:
+            return None
         if self.identity["kind"] == "folder":
             return self.path.resolve()
         return self.path.resolve().parent if self.identity["kind"] == "file" else None
@@ -71,8 +80,12 @@ class Root:
         return [file for file in found if not suffixes or file.lower().endswith(suffixes)]
 
 
-def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) -> Source:
+def find_source(
+    source: str | Path | None, known: Sequence[HubFile | HubFiles], *, scratch: str | Path | None = None
+) -> Source:
     """Find what `source` names, or download what it names on the hub; without one, the first that is known.
+
+    What lies at a URL is fetched to a folder in `scratch`, see `phidata.storage.scratch`.
 
     A hub id such as `sayakpaul/ucf101-subset` stands for the files of that repository that are known, and when it is
     another repository for those that are called as in the first known one. Raises UsageError when there is none,
@@ -82,13 +95,14 @@ def find_source(source: str | Path | None, known: Sequence[HubFile | HubFiles]) 
         if not known or not known[0].repo_id:
             raise UsageError("nothing to read: this converter has no data set of its own on the hub; pass --source")
         return _hub_source(known[0])
+    if is_remote(source):
+        return _fetched(str(source), scratch_folder(scratch))
     path = Path(source)
     check_text(path.absolute())
     if path.is_dir():
         return Source(path=path, name=str(path), identity={"kind": "folder"})
     if path.is_file():
-        kind = "file" if path.suffix.lower() in DATA_SUFFIXES else "archive"
-        identity: Identity = {"kind": kind, "sha256": sha256_of(path), "bytes": path.stat().st_size}
+        identity: Identity = {"kind": _kind(path), "sha256": sha256_of(path), "bytes": path.stat().st_size}
         return Source(path=path, name=str(path), identity=identity)
     if path.exists():
         raise UsageError(f"{source} is neither a regular file nor a folder; give a folder, an archive or a data file")
@@ -117,6 +131,21 @@ def opened(source: Source, unpack_to: Path) -> Iterator[Root]:
         yield Root(path=unpack_to.resolve(), name=source.name)
     finally:
         shutil.rmtree(unpack_to, ignore_errors=True)
+
+
+def _fetched(url: str, scratch: Path) -> Source:
+    from phidata.storage.source_copy import SourceCopy
+
+    copy = SourceCopy(url, scratch)
+    identity: Identity = {"kind": _kind(copy.path) if copy.is_file else "folder", "url": shown(url)}
+    if not copy.is_file:
+        identity["files"] = len(copy.objects)
+    identity |= {"sha256": copy.sha256, "bytes": copy.num_bytes}
+    return Source(path=copy.path, name=shown(url), identity=identity, copy=copy)
+
+
+def _kind(path: Path) -> str:
+    return "file" if path.suffix.lower() in DATA_SUFFIXES else "archive"
 
 
 def _of_repository(repo_id: str, known: Sequence[HubFile | HubFiles]) -> HubFile | HubFiles:
