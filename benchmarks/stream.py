@@ -162,7 +162,10 @@ def _import_torchdata() -> None:
 
 
 def _import_phidata() -> None:
-    pass
+    import phidata.storage.arrow
+    import phidata.storage.column_rows
+    import phidata.storage.mapped_rows
+    import phidata.streaming  # noqa: F401
 
 
 IMPORTS: dict[str, Callable[[], None]] = {

@@ -72,7 +72,7 @@ class Windowed:
         layout = self._layout(key)
         found = np.empty_like(places)
         windows = np.searchsorted(layout.windows, places, side="right") - 1
-        for window in np.unique(windows).tolist():
+        for window in sorted(set(windows.tolist())):
             begin, end = layout.windows[window : window + 2].tolist()
             here = windows == window
             shuffled = begin + self._permutation(end - begin, f"{key} window {window}")(places[here] - begin)

@@ -78,7 +78,7 @@ class Mixed:
     def find(self, epoch: int, places: Numbers) -> tuple[Numbers, Numbers]:
         sources, nth = self._pattern(epoch).find(places)
         rows = np.empty_like(places)
-        for source in np.unique(sources).tolist():
+        for source in sorted(set(sources.tolist())):
             own = sources == source
             rows[own] = self._rows(source, nth[own], epoch)
         return sources, rows
@@ -87,7 +87,7 @@ class Mixed:
         order = self._orders[source]
         times, places = np.divmod(nth, order.num_rows)
         rows = np.empty_like(nth)
-        for time in np.unique(times).tolist():
+        for time in sorted(set(times.tolist())):
             now = times == time
             rows[now] = order.rows(places[now], f"seed {self._seed} epoch {epoch} source {source} time {time}")
         return rows

@@ -222,13 +222,13 @@ class Stream(Generic[T]):
     def _read_on(self, start: Place, samples: Numbers) -> Iterator[Sample]:
         """Samples, counted from where an epoch was taken up, in that epoch and the next ones; they rise."""
         epochs, places = np.divmod(start.position + samples, self.num_samples)
-        for epoch in np.unique(epochs).tolist():
+        for epoch in sorted(set(epochs.tolist())):
             yield from self._read(start.epoch + epoch, places[epochs == epoch])
 
     def _read(self, epoch: int, places: Numbers) -> Iterator[Sample]:
         """The samples at some places of an epoch; each row is read when its turn comes."""
         sources, rows = self._plan.find(epoch, places)
-        data = {number: opened(self.sources[number].address) for number in np.unique(sources).tolist()}
+        data = {number: opened(self.sources[number].address) for number in sorted(set(sources.tolist()))}
         for place, number, row in zip(places.tolist(), sources.tolist(), rows.tolist(), strict=True):
             source = self.sources[number]
             yield Sample(
