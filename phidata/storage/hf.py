@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from phidata.errors import UsageError
 from phidata.records import Conversation
 from phidata.storage.folder import image_file
 from phidata.storage.rows import RowStore
@@ -77,5 +78,8 @@ def _columns(
 
 def _state(store: RowStore) -> str:
     """What tells one content of the same files from another, so that the cache is never stale."""
-    stats = [file.stat() for file in store.files]
+    try:
+        stats = [file.stat() for file in store.files]
+    except FileNotFoundError as error:
+        raise UsageError(f"{error.filename} is not here; copy its folder here to open it with datasets") from error
     return " ".join(f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ino}" for stat in stats)

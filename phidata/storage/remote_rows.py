@@ -52,7 +52,7 @@ def open_remote_split(split: RemoteSplit, cache: FileCache) -> ShardedRows:
     """The rows of a split as one sequence; nothing is fetched before a row of it is asked for."""
     return ShardedRows(
         Path(shown(split.url)),
-        [Path(file.name) for file in split.files],
+        [_path(split, file) for file in split.files],
         _Shards(split, cache),
         counts=[file.rows for file in split.files],
     )
@@ -63,7 +63,7 @@ class _Shards:
 
     def __init__(self, split: RemoteSplit, cache: FileCache) -> None:
         self._url, self._cache = split.url, cache
-        self._files = {Path(file.name): file for file in split.files}
+        self._files = {_path(split, file): file for file in split.files}
         self._open = shard_opener(Path(split.files[0].name).suffix)
 
     def __call__(self, path: Path) -> Shard:
@@ -110,6 +110,11 @@ class RemoteShard:
                 "make the folder again"
             )
         return shard
+
+
+def _path(split: RemoteSplit, file: DataFile) -> Path:
+    """What a shard is called where a path is wanted; there is nothing at it."""
+    return Path(shown(below(split.url, file.name)))
 
 
 def _read_manifest(url: str) -> Manifest:

@@ -215,6 +215,12 @@ def test_a_process_that_is_killed_while_it_fetches_leaves_nothing_in_the_way(
     assert len(copies(tmp_path)) == 6
 
 
+def test_a_dataset_of_the_library_is_made_of_local_files(make_folder: MakeFolder, tmp_path: Path) -> None:
+    data = phidata.load(put(make_folder(5), "memory://library/birds"), cache=tmp_path)
+    with pytest.raises(UsageError, match=r"arrow is not here; copy its folder here to open it with datasets"):
+        data.to_hf()
+
+
 def test_a_store_whose_data_has_changed_is_not_read_on(make_folder: MakeFolder, tmp_path: Path) -> None:
     stream = phidata.stream(put(make_folder(5), "memory://changed/birds"), cache=tmp_path)
     put(make_folder(5, name="cats"), "memory://changed/birds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import phidata
 from phidata import Sample, Stream, UsageError
 
 from .conftest import MakeFolder
+from .store import of_folder, serve
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -80,7 +82,7 @@ def test_an_epoch_goes_on_with_another_number_of_workers(make_folder: MakeFolder
 
 
 @pytest.mark.parametrize("num_workers", WORKERS)
-@pytest.mark.parametrize("taken", [0, 7, 18, 20])
+@pytest.mark.parametrize("taken", [7, 20])
 def test_a_stateful_data_loader_goes_on_where_it_was(make_folder: MakeFolder, num_workers: int, taken: int) -> None:
     whole = batches(ids(phidata.stream(make_folder(98))), 5)
 
@@ -95,6 +97,17 @@ def test_a_stateful_data_loader_goes_on_where_it_was(make_folder: MakeFolder, nu
     second = loader()
     second.load_state_dict(state)
     assert list(second) == whole[taken:]
+
+
+def test_workers_fetch_what_they_read(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """The process that they are forked from has used the store, and its own thread for it, before."""
+    folder = make_folder(60, shape="parquet", per_shard=20)
+    with serve(of_folder(folder.parent)) as store:
+        stream = phidata.stream(f"{store.url}/birds", cache=tmp_path)
+        next(iter(stream))
+        loader: DataLoader[Any] = DataLoader(stream.map(name), batch_size=None, num_workers=2)
+        assert list(loader) == ids(phidata.stream(folder))
+        assert len([path for path in store.requests if path.endswith("parquet")]) == 3
 
 
 def test_torchs_own_batches_hold_each_row_once(make_folder: MakeFolder) -> None:
