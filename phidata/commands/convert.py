@@ -42,15 +42,15 @@ class ConverterOption(click.Option):
 @click.option("--from", "converter", required=True, metavar="NAME", help="What the source is: see `phidata formats`.")
 @click.option(
     "--source",
-    metavar="PATH|ID",
-    help="A folder, an archive, a data file, or a data set id of the hub.  [default: the one on the hub of NAME]",
+    metavar="PATH|URL|ID",
+    help="A folder, an archive or a data file, here or in a store such as s3://, or a data set id of the hub.  "
+    "[default: the one on the hub of NAME]",
 )
 @click.option(
     "--out",
     "--out_dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The folder to write: new, empty, or left unfinished by the same command.",
+    metavar="DIR|URL",
+    help="The folder to write, here or in a store: new, empty, or left unfinished by the same command.",
 )
 @click.option(
     "--to", "shape", type=click.Choice(SHAPES), default=SHAPES[0], show_default=True, help="How it is stored."
@@ -99,6 +99,12 @@ class ConverterOption(click.Option):
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who converts.")
 @click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster.  [default: the one this machine is in]")
+@click.option(
+    "--scratch",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="For what comes from a store or goes to one.  [default: scratch in $PHIDATA_CACHE or ~/.cache/phidata]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the conversion that is in the folder.")
 @click.option("--format", "report", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
@@ -106,7 +112,7 @@ def convert(
     ctx: click.Context,
     converter: str,
     source: str | None,
-    out: Path | None,
+    out: str | None,
     shape: str,
     shard_size: str,
     images: str | None,
@@ -131,6 +137,7 @@ def convert(
     row_timeout: float,
     engine: str,
     address: str | None,
+    scratch: Path | None,
     overwrite: bool,
     report: str,
 ) -> None:
@@ -149,6 +156,8 @@ def convert(
     from phidata.conversion.selection import Selection
     from phidata.storage.shape import parse_size
 
+    means = Means(jobs=jobs, row_timeout_s=row_timeout or None, engine=engine, address=address, scratch=scratch)
+    means.check_shared(source, out)
     request = requested(
         converter,
         source=source,
@@ -170,15 +179,15 @@ def convert(
             exif=exif,
         ),
         on_error=on_error,
+        scratch=scratch,
     )
     if dry_run:
         rehearsal = rehearse(request)
         click.echo(json.dumps(asdict(rehearsal)) if report == "json" else "\n".join(_plan(rehearsal)))
         return
     assert out is not None
-    means = Means(jobs=jobs, row_timeout_s=row_timeout or None, engine=engine, address=address)
     done = carry_out(request, out, means, overwrite=overwrite)
-    click.echo(done.manifest.to_json().decode() if report == "json" else "\n".join(_table(done.manifest, out)))
+    click.echo(done.manifest.to_json().decode() if report == "json" else "\n".join(_table(done.manifest, done.out)))
     done.check(max_failures)
 
 
@@ -234,7 +243,7 @@ def _plan(rehearsal: Rehearsal) -> list[str]:
     return [*lines, "", "nothing is written (--dry-run)"]
 
 
-def _table(manifest: Manifest, out: Path) -> list[str]:
+def _table(manifest: Manifest, out: str) -> list[str]:
     ledgers = manifest.splits | {"all": manifest.rows}
     width = max(len(name) for name in ledgers)
     return [

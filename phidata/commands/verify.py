@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("path", metavar="DIR|URL")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def verify(path: Path, format_: str) -> int:
+def verify(path: str, format_: str) -> int:
     """Read all of a data folder and check it against its manifest.json and ledger.jsonl.
 
     Bytes, sha256 and rows of each file, every image, and that rows in = written + skipped + failed. A file that is no

@@ -38,12 +38,16 @@ def earlier_files(root: Path, name: str) -> list[str]:
     """What a conversion by the converter `name` has written besides images, finished or not, in whatever shape: the
     files that the manifest names; of a conversion without one, those called so."""
     with suppress(UsageError):
-        manifest = read_manifest(root)
-        rows = [file.name for ledger in manifest.splits.values() for file in ledger.files]
-        return [*rows, *companions(manifest), CARD, LEDGER, FAILURES]
+        return named_files(read_manifest(root))
     patterns = (f"{name}_*.jsonl", *_SHARDS, *_OTHERS)
     found = [parts for parts in files_below(root) if parts[0] not in (UNPACKED, JOURNAL) and len(parts) <= 2]
     return ["/".join(parts) for parts in found if any(fnmatchcase(parts[-1], pattern) for pattern in patterns)]
+
+
+def named_files(manifest: Manifest) -> list[str]:
+    """What a finished conversion consists of besides its images and the manifest."""
+    rows = [file.name for ledger in manifest.splits.values() for file in ledger.files]
+    return [*rows, *companions(manifest), CARD, LEDGER, FAILURES]
 
 
 def remove_earlier(root: Path, files: Iterable[str]) -> None:

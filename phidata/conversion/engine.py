@@ -29,6 +29,8 @@ from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
 from phidata.storage.shape import SHARD_BYTES
+from phidata.storage.remote import is_remote, shown
+from phidata.storage.scratch import scratch_folder
 from phidata.storage.source import Root, Source
 from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
@@ -72,6 +74,7 @@ def convert(
     address: str | None = None,
     overwrite: bool = False,
 ) -> Manifest:
+    scratch: str | Path | None = None,
     """Convert a source to a data folder: the rows of each split with their images, and `manifest.json`.
 
     `source` is a folder, an archive, a data file or a data set id of the hub; by default the converter's own on the
@@ -92,7 +95,14 @@ def convert(
     `engine` is "local", processes of this machine, or "ray": the cluster that `address` names, or that this machine
     belongs to, which has source and output on the same paths on every node. Both give the same bytes.
     """
+
+    `source` and `out` can be URLs of object stores, such as `s3://bucket/birds`: the source is fetched to a folder in
+    `scratch` first, and what is made there is sent to the store when it is whole, the manifest last. By default
+    `scratch` is a folder of that name in $PHIDATA_CACHE, else in ~/.cache/phidata. DataError when a store does not do
+    what it should; the same call goes on from there.
     options = Options(
+    means = Means(jobs=jobs, row_timeout_s=row_timeout_s, engine=engine, address=address, scratch=scratch)
+    means.check_shared(source, out)
         num_frames=num_frames,
         fps=fps,
         keyframes=keyframes,
@@ -115,19 +125,20 @@ def convert(
         options=options,
         on_error=on_error,
     )
+        scratch=scratch,
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
-    means = Means(jobs=jobs, row_timeout_s=row_timeout_s, engine=engine, address=address)
-    done = carry_out(request, Path(out), means, overwrite=overwrite)
+    done = carry_out(request, out, means, overwrite=overwrite)
     done.check(max_failures)
     return done.manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A conversion that has ended: its folder, what the manifest says, and the rows that could not be converted."""
+    """A conversion that has ended: its folder or URL, what the manifest says, and the rows that could not be
+    converted."""
 
-    out: Path
+    out: str
     manifest: Manifest
     num_failed: int
 
@@ -136,19 +147,23 @@ class Done:
         if self.num_failed > max_failures:
             raise DataError(
                 f"{self.num_failed} of {self.manifest.rows.rows_in} rows failed, more than --max-failures "
-                f"{max_failures} allows; {self.out / FAILURES} names them, the other rows are converted"
+                f"{max_failures} allows; {self.out}/{FAILURES} names them, the other rows are converted"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a conversion is carried out with; none of it changes a byte. Raises UsageError for what can not be."""
+    """What a conversion is carried out with; none of it changes a byte. Raises UsageError for what can not be.
+
+    `scratch` is the folder for what comes from a store or goes to one.
+    """
 
     jobs: int | None = None
     row_timeout_s: float | None = ROW_TIMEOUT_S
     engine: str = "local"
     address: str | None = None
 
+    scratch: str | Path | None = None
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"jobs is {self.jobs}; at least one process has to convert")
@@ -160,6 +175,14 @@ class Means:
             raise UsageError("--address names a Ray cluster; pass --engine ray too")
 
     def pool(self, job: Job, lock: int) -> Pool | RayPool:
+    def check_shared(self, source: object, out: object) -> None:
+        """Raise UsageError when processes of other machines would have to read a scratch folder of this one."""
+        if self.engine == "ray" and self.scratch is None and (is_remote(source) or is_remote(out)):
+            raise UsageError(
+                "on a Ray cluster all nodes use the folder for what comes from a store or goes to one; "
+                "name one on a shared path by --scratch"
+            )
+
         """What converts ranges, to be used in a `with` block. Its processes hold the lock as long as they live, where
         they are of this machine."""
         if self.engine == "ray":
@@ -169,11 +192,33 @@ class Means:
         return Pool(job, self.jobs or num_cpus(), row_timeout_s=self.row_timeout_s, held=(lock,))
 
 
-def carry_out(request: Request, out: Path, means: Means, *, overwrite: bool = False) -> Done:
+def carry_out(request: Request, out: str | Path, means: Means, *, overwrite: bool = False) -> Done:
     """Do what was requested, see `convert`; rows may fail."""
-    _check_apart(request, out)
     header = _header(request)
     with (
+    if is_remote(out):
+        done = _deliver(request, str(out), header, means, overwrite=overwrite)
+    else:
+        done = _convert_into(request, Path(out), header, means, overwrite=overwrite)
+    if request.source.copy is not None:
+        request.source.copy.remove()
+    return done
+
+
+def _deliver(request: Request, url: str, header: Header, means: Means, *, overwrite: bool) -> Done:
+    """Convert in a scratch folder, unless that is done, and send what is there to the store."""
+    from phidata.conversion.delivery import delivery
+
+    with delivery(url, header, scratch_folder(means.scratch), overwrite=overwrite) as place:
+        manifest = place.converted()
+        if manifest is None:
+            manifest = _convert_into(request, place.folder, header, means).manifest
+        place.send()
+    return Done(out=shown(url), manifest=manifest, num_failed=manifest.rows.failed)
+
+
+def _convert_into(request: Request, out: Path, header: Header, means: Means, *, overwrite: bool = False) -> Done:
+    _check_apart(request, out)
         claimed(out, header, request.shape, overwrite=overwrite) as output,
         request.opened(output.unpacked) as root,
     ):
@@ -198,7 +243,7 @@ def carry_out(request: Request, out: Path, means: Means, *, overwrite: bool = Fa
         manifest = assembly.finish()
     num_failed = manifest.rows.skip_reasons.get(NOT_CONVERTED, 0) if request.skips_failed else manifest.rows.failed
     _report(assembly.failures, num_failed, request)
-    return Done(out=out, manifest=manifest, num_failed=manifest.rows.failed)
+    return Done(out=str(out), manifest=manifest, num_failed=manifest.rows.failed)
 
 
 def _listed(request: Request, root: Root, output: Output) -> Listing:

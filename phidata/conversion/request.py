@@ -90,8 +90,10 @@ def requested(
     ids: str,
     options: Options,
     on_error: str,
+    scratch: str | Path | None = None,
 ) -> Request:
-    """Check what is asked for. Raises UsageError for what can not be, and what `find_source` raises."""
+    """Check what is asked for; a source in a store is fetched to `scratch`. Raises UsageError for what can not be, and
+    what `find_source` raises."""
     converter = find_converter(name)
     complete = full_settings(converter.about, settings)
     for option, value, choices in (("ids", ids, IDS), ("on_error", on_error, ON_ERROR)):
@@ -103,7 +105,7 @@ def requested(
         name=name,
         converter=converter,
         settings=complete,
-        source=find_source(source, hub_places(converter.about, complete, source)),
+        source=find_source(source, hub_places(converter.about, complete, source), scratch=scratch),
         images=None if images is None else _image_folder(str(images)),
         shape=check_shape(shape),
         shard_bytes=shard_bytes,

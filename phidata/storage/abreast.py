@@ -12,11 +12,11 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-THREADS = 8
+THREADS = 8  # and items
 
 
-def abreast(action: Callable[[T], R], items: Iterable[T], *, threads: int = THREADS) -> Iterator[R]:
-    """What the action returns for each item, in their order; so many items at a time are under way or done and not
+def abreast(action: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What the action returns for each item, in their order; eight items at a time are under way, or done and not
     taken yet.
 
     What the action raises is raised in its place. Whoever stops taking leaves what is under way to end by itself.
@@ -26,9 +26,9 @@ def abreast(action: Callable[[T], R], items: Iterable[T], *, threads: int = THRE
     num_threads = 0
     try:
         for item in items:
-            if len(under_way) == threads:
+            if len(under_way) == THREADS:
                 yield under_way.popleft().result()
-            if num_threads < threads:
+            if num_threads < THREADS:
                 Thread(target=_work, args=(action, waiting), daemon=True).start()
                 num_threads += 1
             under_way.append(Future())

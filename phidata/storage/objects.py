@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from phidata.errors import UsageError
-from phidata.storage.remote import REQUEST_BYTES, NotThereError, Remote, attempt, call, shown
+from phidata.storage.remote import REQUEST_BYTES, NotThereError, Remote, attempt, call, read_part, shown
 
 PART_BYTES = 50 << 20  # of what is sent in several requests: s3fs' default, by which S3's checksum can be made again
 _MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
@@ -90,6 +90,21 @@ def names_in(url: str) -> list[str]:
         return []
 
 
+def read_lines(url: str) -> Iterator[bytes]:
+    """The lines of an object, however large it is, without their ends; none when there is no object. Raises DataError
+    as `attempt` does."""
+    try:
+        total = tell(url).num_bytes
+    except NotThereError:
+        return
+    rest = b""
+    for begin in range(0, total, REQUEST_BYTES):
+        *lines, rest = (rest + read_part(url, begin, min(begin + REQUEST_BYTES, total), total=total)).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
 def write_object(url: str, data: bytes) -> None:
     """Write a small object in one request. Raises DataError as `attempt` does."""
 
@@ -152,7 +167,11 @@ def send_file(path: Path, url: str, *, is_new: bool) -> bool:
 
     def send(remote: Remote) -> None:
         call(remote, "put_file", str(path), remote.path, num_bytes=content.num_bytes)
-        if not _is_same(remote, path=path, content=content):
+        try:
+            arrived = _is_same(remote, path=path, content=content)
+        except FileNotFoundError:
+            arrived = False
+        if not arrived:
             raise OSError("what came to lie there is not what was sent")
 
     attempt(url, send, doing="written")
@@ -177,9 +196,7 @@ def check_writable(url: str) -> None:
     if store in ("http", "https"):
         raise UsageError(f"{shown(url)} is on a web server, which takes no files; give the URL of a store, or a folder")
     if store == "hf":
-        raise UsageError(
-            f"{url} can not be --out, the hub takes a folder at once; convert into a folder, `phidata push` it"
-        )
+        raise UsageError(f"{url} is on the hub, which takes whole folders; convert into a folder and `phidata push` it")
 
 
 def _make_parent(remote: Remote) -> None:
