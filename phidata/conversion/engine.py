@@ -28,9 +28,9 @@ from phidata.diagnostics.excerpt import printable
 from phidata.errors import DataError, UsageError
 from phidata.storage.folder import FAILURES
 from phidata.storage.manifest import Manifest
-from phidata.storage.shape import SHARD_BYTES
 from phidata.storage.remote import is_remote, shown
 from phidata.storage.scratch import scratch_folder
+from phidata.storage.shape import SHARD_BYTES
 from phidata.storage.source import Root, Source
 from phidata.storage.splits import shape_versions
 from phidata.workers import num_cpus
@@ -73,8 +73,8 @@ def convert(
     engine: str = "local",
     address: str | None = None,
     overwrite: bool = False,
-) -> Manifest:
     scratch: str | Path | None = None,
+) -> Manifest:
     """Convert a source to a data folder: the rows of each split with their images, and `manifest.json`.
 
     `source` is a folder, an archive, a data file or a data set id of the hub; by default the converter's own on the
@@ -94,15 +94,15 @@ def convert(
 
     `engine` is "local", processes of this machine, or "ray": the cluster that `address` names, or that this machine
     belongs to, which has source and output on the same paths on every node. Both give the same bytes.
-    """
 
     `source` and `out` can be URLs of object stores, such as `s3://bucket/birds`: the source is fetched to a folder in
     `scratch` first, and what is made there is sent to the store when it is whole, the manifest last. By default
     `scratch` is a folder of that name in $PHIDATA_CACHE, else in ~/.cache/phidata. DataError when a store does not do
     what it should; the same call goes on from there.
-    options = Options(
+    """
     means = Means(jobs=jobs, row_timeout_s=row_timeout_s, engine=engine, address=address, scratch=scratch)
     means.check_shared(source, out)
+    options = Options(
         num_frames=num_frames,
         fps=fps,
         keyframes=keyframes,
@@ -124,8 +124,8 @@ def convert(
         ids=ids,
         options=options,
         on_error=on_error,
-    )
         scratch=scratch,
+    )
     if max_failures < 0:
         raise UsageError(f"max_failures is {max_failures}; it is a number of rows")
     done = carry_out(request, out, means, overwrite=overwrite)
@@ -162,8 +162,8 @@ class Means:
     row_timeout_s: float | None = ROW_TIMEOUT_S
     engine: str = "local"
     address: str | None = None
-
     scratch: str | Path | None = None
+
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"jobs is {self.jobs}; at least one process has to convert")
@@ -174,7 +174,6 @@ class Means:
         if self.address is not None and self.engine != "ray":
             raise UsageError("--address names a Ray cluster; pass --engine ray too")
 
-    def pool(self, job: Job, lock: int) -> Pool | RayPool:
     def check_shared(self, source: object, out: object) -> None:
         """Raise UsageError when processes of other machines would have to read a scratch folder of this one."""
         if self.engine == "ray" and self.scratch is None and (is_remote(source) or is_remote(out)):
@@ -183,6 +182,7 @@ class Means:
                 "name one on a shared path by --scratch"
             )
 
+    def pool(self, job: Job, lock: int) -> Pool | RayPool:
         """What converts ranges, to be used in a `with` block. Its processes hold the lock as long as they live, where
         they are of this machine."""
         if self.engine == "ray":
@@ -195,7 +195,6 @@ class Means:
 def carry_out(request: Request, out: str | Path, means: Means, *, overwrite: bool = False) -> Done:
     """Do what was requested, see `convert`; rows may fail."""
     header = _header(request)
-    with (
     if is_remote(out):
         done = _deliver(request, str(out), header, means, overwrite=overwrite)
     else:
@@ -219,6 +218,7 @@ def _deliver(request: Request, url: str, header: Header, means: Means, *, overwr
 
 def _convert_into(request: Request, out: Path, header: Header, means: Means, *, overwrite: bool = False) -> Done:
     _check_apart(request, out)
+    with (
         claimed(out, header, request.shape, overwrite=overwrite) as output,
         request.opened(output.unpacked) as root,
     ):
