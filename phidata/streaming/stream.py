@@ -18,7 +18,7 @@ from phidata.streaming.request import check, check_place, shares_of
 from phidata.streaming.sample import Sample
 from phidata.streaming.sources import CacheRoom, Source, find_sources, opened
 from phidata.streaming.state import Place, State, place_in, state_at
-from phidata.streaming.torch_workers import SharedFlag, Worker, let_torch_iterate, this_worker
+from phidata.streaming.torch_workers import SharedPlace, Worker, let_torch_iterate, this_worker
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -84,7 +84,7 @@ class Stream(Generic[T]):
 
     An iteration gives what is left of the epoch (or never ends), and one that has come to the end is followed by the
     next epoch's. In a torch DataLoader it is iterable data: with `batch_size=None` it comes in the same order for any
-    number of workers, also in batches. Where workers are made anew for each epoch, `set_epoch` says which one is next.
+    number of workers, also in batches; there `set_epoch` has to say which epoch is next.
     """
 
     def __init__(self, recipe: Recipe, reading: Reading, start: Place, make: Callable[[list[Sample]], T]) -> None:
@@ -92,8 +92,9 @@ class Stream(Generic[T]):
         self._plan = recipe.plan()
         check(recipe, reading, self._plan.num_samples)
         check_place(start, self._plan.num_samples)
-        self._read_by_workers = SharedFlag()
+        self._shared = SharedPlace(start)
         self._start, self._taken, self._num_workers, self._ended = start, 0, 1, False
+        self._times_put = self._shared.times
         let_torch_iterate(Stream)
 
     @property
@@ -128,11 +129,13 @@ class Stream(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         worker = this_worker()
-        if self._ended:
-            self._put(Place(epoch=self._start.epoch + 1, position=0))
+        if self._times_put != self._shared.times:  # by the process that this worker was made from
+            self._start, self._times_put = self._shared.place, self._shared.times
+        elif self._ended:
+            self._start = Place(epoch=self._start.epoch + 1, position=0)
         self._taken, self._ended = 0, False
         self._num_workers = 1 if worker is None else worker.total
-        self._read_by_workers.put(worker is not None)
+        self._shared.note_reader(is_worker=worker is not None)
         return self._iterate(worker or Worker(0, 1))
 
     def __getitem__(self, index: int) -> NoReturn:
@@ -161,8 +164,8 @@ class Stream(Generic[T]):
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; in the epoch in which the stream stands it stays where it is."""
-        if epoch != self._start.epoch or self._ended:
-            self._put(Place(epoch=epoch, position=0))
+        stays = epoch == self._start.epoch and not self._ended
+        self._put(self._start if stays else Place(epoch=epoch, position=0))
 
     def state_dict(self, *, taken: int | None = None) -> State:
         """Where the stream stands, less than 1 KB of JSON, the same for all ranks that have had as many samples.
@@ -170,7 +173,7 @@ class Stream(Generic[T]):
         `taken`: how many samples (or batches) its iteration gave; as it is known where the stream is iterated, and has
         to be said where workers of a DataLoader do it, which read ahead. Raises UsageError when it is not said there.
         """
-        if taken is None and self._read_by_workers and this_worker() is None:
+        if taken is None and self._shared.read_by_workers and this_worker() is None:
             raise UsageError(
                 "this stream is read by workers of a DataLoader, which read ahead; say how many batches were taken, "
                 "state_dict(taken=…), or use torchdata's StatefulDataLoader"
@@ -192,7 +195,9 @@ class Stream(Generic[T]):
 
     def _put(self, place: Place) -> None:
         self._start, self._taken, self._num_workers, self._ended = place, 0, 1, False
-        self._read_by_workers.put(False)
+        if this_worker() is None:
+            self._shared.put(place)
+            self._times_put = self._shared.times
 
     def _place(self, taken: int) -> Place:
         position = self._start.position + taken * self._reading.round * self._num_workers
@@ -246,6 +251,7 @@ class Stream(Generic[T]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._plan = self._recipe.plan()
+        self._times_put = self._shared.times
         let_torch_iterate(Stream)
 
 

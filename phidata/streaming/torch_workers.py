@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from multiprocessing import context
-from multiprocessing.sharedctypes import RawValue
+from multiprocessing.sharedctypes import RawArray
 from typing import Any, NamedTuple
+
+from phidata.streaming.state import Place
 
 
 class Worker(NamedTuple):
@@ -29,25 +31,40 @@ def let_torch_iterate(kind: type) -> None:
         data.IterableDataset.register(kind)
 
 
-class SharedFlag:
-    """A flag that processes share which are made from this one, by fork or by multiprocessing."""
+class SharedPlace:
+    """Where a stream was put last, and whether workers read it since: shared by the processes that are made from one,
+    by fork or by multiprocessing, so that workers that live on learn of the next epoch."""
 
-    def __init__(self) -> None:
-        self._value = RawValue("b", 0)
+    def __init__(self, place: Place) -> None:
+        self._words = RawArray("q", 4)
+        self.put(place)
 
-    def __bool__(self) -> bool:
-        return bool(self._value.value)
+    @property
+    def place(self) -> Place:
+        return Place(epoch=self._words[0], position=self._words[1])
 
-    def put(self, value: bool) -> None:
-        self._value.value = int(value)
+    @property
+    def times(self) -> int:
+        """How many times it was put somewhere."""
+        return int(self._words[2])
+
+    @property
+    def read_by_workers(self) -> bool:
+        return bool(self._words[3])
+
+    def put(self, place: Place) -> None:
+        self._words[:] = [place.epoch, place.position, self.times + 1, 0]
+
+    def note_reader(self, *, is_worker: bool) -> None:
+        self._words[3] = int(is_worker)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if context.get_spawning_popen() is None:  # in a copy or a file: a flag of its own
-            return SharedFlag, ()
-        return _shared_flag, (self._value,)
+        if context.get_spawning_popen() is None:  # in a copy or a file: one of its own
+            return SharedPlace, (self.place,)
+        return _shared_place, (self._words,)
 
 
-def _shared_flag(value: Any) -> SharedFlag:
-    flag = SharedFlag()
-    flag._value = value
-    return flag
+def _shared_place(words: Any) -> SharedPlace:
+    shared = SharedPlace(Place(epoch=0, position=0))
+    shared._words = words
+    return shared

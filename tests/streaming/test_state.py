@@ -12,7 +12,8 @@ import pytest
 
 import phidata
 from phidata import Sample, Stream, UsageError
-from phidata.streaming.torch_workers import SharedFlag
+from phidata.streaming.state import Place
+from phidata.streaming.torch_workers import SharedPlace
 
 from .conftest import MakeFolder
 
@@ -93,6 +94,13 @@ def test_a_state_from_the_end_of_an_epoch_leaves_nothing_of_it(make_folder: Make
     assert ids(again) == ids(phidata.stream(make_folder(5), epoch=1))
 
 
+def test_a_copy_of_a_stream_stands_where_it_stood(make_folder: MakeFolder) -> None:
+    stream = phidata.stream(make_folder(5), position=2)
+    copy = pickle.loads(pickle.dumps(stream))
+    assert ids(copy) == ids(stream)
+    assert ids(pickle.loads(pickle.dumps(stream))) == ids(phidata.stream(make_folder(5), epoch=1))
+
+
 def test_data_that_was_moved_is_the_same_data(make_folder: MakeFolder) -> None:
     stream = phidata.stream(make_folder(5, shape="parquet"))
     moved = make_folder(5, shape="parquet").parent / "moved"
@@ -126,11 +134,14 @@ def test_a_position_that_the_data_does_not_have_is_refused(make_folder: MakeFold
         stream.load_state_dict({**stream.state_dict(), "position": 6})
 
 
-def test_a_flag_is_shared_with_a_process_that_is_made_later() -> None:
+def test_a_place_is_shared_with_a_process_that_is_made_later() -> None:
+    here, there = Place(epoch=1, position=2), Place(epoch=3, position=4)
     for method in ("fork", "spawn"):
-        flag = SharedFlag()
-        process = multiprocessing.get_context(method).Process(target=flag.put, args=(True,))
+        shared = SharedPlace(here)
+        process = multiprocessing.get_context(method).Process(target=shared.put, args=(there,))
         process.start()
         process.join()
-        assert flag
-    assert not pickle.loads(pickle.dumps(flag))
+        assert (shared.place, shared.times) == (there, 2)
+    copy = pickle.loads(pickle.dumps(shared))
+    copy.put(here)
+    assert (copy.place, shared.place) == (here, there)
