@@ -32,6 +32,7 @@ _PACKAGES = {
     "gcs": "gcsfs",
 }
 REQUEST_BYTES = 8 << 20
+_NO_KEYS = ("NoCredentialsError", "PartialCredentialsError")  # of boto, which is not there without S3
 _BUSY = (408, 429)  # refusals that may be over soon
 
 
@@ -162,7 +163,8 @@ def _is_final(error: Exception) -> bool:
     """Whether the store said no, rather than nothing."""
     status = getattr(error, "status", getattr(getattr(error, "response", None), "status_code", None))
     refused = isinstance(status, int) and 400 <= status < 500 and status not in _BUSY
-    return refused or isinstance(error, PermissionError | NotImplementedError | IsADirectoryError)
+    says_no = refused or type(error).__name__ in _NO_KEYS
+    return says_no or isinstance(error, PermissionError | NotImplementedError | IsADirectoryError)
 
 
 def _reason(error: Exception, url: str) -> str:

@@ -51,6 +51,7 @@ class Store:
             request.send_header(name, value)
         if request.command != "HEAD":
             request.send_header("Content-Length", str(len(answer.body)))
+        request.send_header("Connection", "close")
         request.end_headers()
         sent = bytes(len(answer.body)) if fault == "damage" else answer.body
         request.wfile.write(sent[: len(sent) // 2] if fault == "cut" else sent)
@@ -79,7 +80,8 @@ def of_server(host: str, port: int) -> Source:
     def answer(request: BaseHTTPRequestHandler, body: bytes) -> Answer:
         connection = HTTPConnection(host, port, timeout=60)
         try:
-            connection.request(request.command, request.path, body or None, dict(request.headers.items()))
+            asked = {name: value for name, value in request.headers.items() if name.lower() != "expect"}
+            connection.request(request.command, request.path, body or None, asked)
             found = connection.getresponse()
             headers = {name: value for name, value in found.getheaders() if name.lower() not in _OF_THE_CONNECTION}
             if request.command == "HEAD":
@@ -97,6 +99,8 @@ def serve(source: Source) -> Iterator[Store]:
     store = Store(source)
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which has `Expect: 100-continue`
+
         def handle_one_request(self) -> None:
             self.raw_requestline = self.rfile.readline(65537)
             self.close_connection = True
