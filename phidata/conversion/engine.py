@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 import phidata
 from phidata.console import Progress, progress
@@ -308,12 +309,14 @@ class Contents:
         self._stamps: dict[str, str] = {}
 
     def of(self, row: Row) -> str:
-        return hashlib.blake2b(f"{row!r} {self._stamp(row.file)}".encode(errors="replace"), digest_size=8).hexdigest()
+        said = blake2b(_said(row), digest_size=8)
+        if self._root is not None:
+            said.update(self._stamp(row.file).encode())
+        return said.hexdigest()
 
     def _stamp(self, file: str) -> str:
-        if self._root is None:
-            return ""
         if file not in self._stamps:
+            assert self._root is not None
             try:
                 stat = (self._root / file).stat()
             except OSError:
@@ -321,6 +324,14 @@ class Contents:
             else:
                 self._stamps[file] = f"{stat.st_size} {stat.st_mtime_ns}"
         return self._stamps[file]
+
+
+def _said(row: Row) -> bytes:
+    """All that a row holds."""
+    try:
+        return msgspec.json.encode(row)
+    except (TypeError, ValueError):  # of a type of its own, or text that is not Unicode
+        return repr(row).encode(errors="replace")
 
 
 def _report(failures: list[Failure], num_failed: int, request: Request) -> None:

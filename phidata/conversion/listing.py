@@ -132,7 +132,7 @@ def list_rows(
     num_chosen = selection.num_chosen(found.sizes, root.name)
     divider = _Divider(listing, max_rows=min(MAX_ROWS, max(1, num_chosen // NUM_RANGES)), content_of=content_of)
     ids = _Ids(found.repeated_ids) if source_ids else None
-    splits = dict.fromkeys(selection.splits)
+    splits, joined = dict.fromkeys(selection.splits), selection.joined()
     try:
         chosen = selection.choose(lambda: (row.split for row in found.rows), found.sizes, root.name)
         for number, (row, choice) in enumerate(zip(found.rows, chosen, strict=True)):
@@ -141,7 +141,7 @@ def list_rows(
             if choice.reason is not None or choice.split is None:
                 listing.left_out[choice.split, choice.reason or ""] += 1
             else:
-                divider.add(_task(number, row, choice.split, root, selection.joined(), ids))
+                divider.add(_task(number, row, choice.split, root, joined, ids))
         divider.finish(root)
         for skip in found.skips:
             skip = replace(skip, split=skip.split and selection.new_split(skip.split))

@@ -68,6 +68,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         rows that two splits take.
         """
         takers = self._takers(sizes, source)
+        if not self.splits and self.limit is None and self.sample is None:
+            all_of = {split: Choice(split, None) for split in sizes}
+            yield from (all_of[split] for split in rows())
+            return
         if self.limit is None and self.sample is None:
             yield from self._by_expressions(rows(), takers)
             return
@@ -130,10 +134,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Iterator[Choice]:
         places: Counter[str] = Counter()
         left_out = Choice(None, NOT_SELECTED)
+        choices = {split: [(part, Choice(name, None)) for part, name in parts] for split, parts in takers.items()}
         for split in rows:
             place = places[split]
-            places[split] += 1
-            yield next((Choice(name, None) for part, name in takers.get(split, ()) if place in part), left_out)
+            places[split] = place + 1
+            yield next((choice for part, choice in choices.get(split, ()) if place in part), left_out)
 
     def _drawn(self, chosen: Iterable[Choice]) -> frozenset[int]:
         """The numbers of the rows that are drawn: of each split those that come first in the draw."""

@@ -28,16 +28,18 @@ class Watch:
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
-        self._place = Place(NOTHING, NOTHING, 0, 0.0)
+        self._range, self._num_done = NOTHING, 0
 
     def begin_range(self, number: int) -> None:
-        self._put(Place(number, NOTHING, 0, time.monotonic()))
+        self._range, self._num_done = number, 0
+        self._put(NOTHING)
 
     def begin_row(self, number: int) -> None:
-        self._put(self._place._replace(row=number, since=time.monotonic()))
+        self._put(number)
 
     def end_row(self) -> None:
-        self._put(self._place._replace(row=NOTHING, num_done=self._place.num_done + 1))
+        self._num_done += 1
+        self._put(NOTHING)
 
     def read(self) -> Place:
         return Place(*_LAYOUT.unpack_from(self._memory))
@@ -45,9 +47,8 @@ class Watch:
     def close(self) -> None:
         self._memory.close()
 
-    def _put(self, place: Place) -> None:
-        self._place = place
-        _LAYOUT.pack_into(self._memory, 0, *place)
+    def _put(self, row: int) -> None:
+        _LAYOUT.pack_into(self._memory, 0, self._range, row, self._num_done, time.monotonic())
 
 
 def new_watch_file() -> int:
@@ -63,5 +64,5 @@ def new_watch_file() -> int:
             file.write(bytes(mmap.PAGESIZE))
             file.flush()
             descriptor = os.dup(file.fileno())
-    Watch(descriptor)._put(Place(NOTHING, NOTHING, 0, 0.0))
+    Watch(descriptor).begin_range(NOTHING)
     return descriptor

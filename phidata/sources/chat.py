@@ -82,6 +82,8 @@ def _check_order(messages: Sequence[Message]) -> None:
 def _fill_in(messages: Sequence[Message], record: Mapping[str, Any], layout: ChatLayout) -> None:
     """Give each medium without a file the next of the record's list; every one of a list is shown once."""
     listed: dict[Kind, list[Any]] = {"image": _listed(record, layout.images), "video": _listed(record, layout.videos)}
+    if not any(listed.values()) and not any(message.media for message in messages):
+        return
     if layout.image_tag_shows_video and listed["video"] and not listed["image"]:
         _rename_tags(messages)
     for kind, files in listed.items():

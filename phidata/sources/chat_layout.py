@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
@@ -72,7 +73,7 @@ class ChatLayout:
         """The same, by the values of `OPTIONS`."""
         return replace(self, inline=settings["inline"], untagged=settings["untagged"], system_goes=settings["system"])
 
-    @property
+    @cached_property
     def columns(self) -> frozenset[str]:
         """The keys of a record that are read."""
         system = () if self.system_column is None else (self.system_column,)
@@ -92,17 +93,24 @@ class ChatLayout:
         return _in_pairs(_list_at(record, column)) if self.query_and_response else _list_at(record, column)
 
     def speaker(self, role: Any) -> Speaker | None:
+        return self._speakers.get(role) if isinstance(role, str) else None
+
+    @cached_property
+    def _speakers(self) -> dict[str, Speaker]:
         names: tuple[tuple[Speaker, tuple[str, ...]], ...] = (
-            ("user", self.user),
-            ("assistant", self.assistant),
             ("system", self.system),
+            ("assistant", self.assistant),
+            ("user", self.user),
         )
-        return next((speaker for speaker, known in names if role in known), None)
+        return {name: speaker for speaker, known in names for name in known}
 
 
 def first_key(names: tuple[str, ...], holder: Mapping[str, Any]) -> str | None:
     """The first of these names that is a key."""
-    return next((name for name in names if name in holder), None)
+    for name in names:
+        if name in holder:
+            return name
+    return None
 
 
 def is_empty(value: Any) -> bool:

@@ -15,6 +15,7 @@ from phidata.storage.annotations import kind_of
 _PART_KINDS: dict[str, Kind] = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}
 _WEIGHTS = ("loss", "loss_weight", "loss_scale", "weight")
 _SAID_OTHERWISE = ("tool_calls", "function_call", "thinking", "reasoning_content", "refusal", "audio")
+_MEANINGFUL = frozenset((*_WEIGHTS, *_SAID_OTHERWISE))
 
 
 class Medium(NamedTuple):
@@ -60,12 +61,18 @@ def read_message(number: int, raw: Any, layout: ChatLayout) -> Message:
         raise DataError(f"{name} shows {media[0].kind}s; they belong into the first question")
     if speaker != "system" and (not text or text.isspace()):
         raise DataError(f"{name} has no text" + (f" besides its {media[0].kind}s" if media else ""))
-    extra = {key: value for key, value in raw.items() if key not in (role, content, *_WEIGHTS) and not is_empty(value)}
-    return Message(number, speaker, text, media, extra)
+    return Message(number, speaker, text, media, _extra(raw, role, content) if len(raw) > 2 else {})
+
+
+def _extra(raw: Mapping[str, Any], role: str, content: str | None) -> dict[str, Any]:
+    """What a message has besides what is read of it."""
+    return {key: value for key, value in raw.items() if key not in (role, content, *_WEIGHTS) and not is_empty(value)}
 
 
 def _check_meaning(name: str, speaker: Speaker, raw: Mapping[str, Any]) -> None:
     """Refuse what changes what the message means for training."""
+    if _MEANINGFUL.isdisjoint(raw):
+        return
     for key in _SAID_OTHERWISE:
         if not is_empty(raw.get(key)):
             raise DataError(f"{name} has {key!r}, which a conversation can not hold")

@@ -21,6 +21,7 @@ KEPT = "phidata"  # the key under which an export keeps what the format has no p
 
 _PREFERENCE = ("chosen", "rejected", "rejected_response", "rejected_messages", "rejected_images", "kto_tag")
 _BEYOND = ("tools", "functions", "audios", "audio", "objects")
+_SUSPECT = frozenset((*_PREFERENCE, *_BEYOND, "label"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ def convert_chat(row: ChatRow, media: Media) -> Converted:
 
 def check_supported(record: Mapping[str, Any]) -> None:
     """Raise DataError for a record with preference data, tools, audio or regions of images."""
+    if _SUSPECT.isdisjoint(record):
+        return
     for key in _PREFERENCE:
         if not is_empty(record.get(key)):
             raise DataError(f"it is preference data ({key!r}), which a conversation can not hold")

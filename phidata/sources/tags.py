@@ -24,7 +24,9 @@ def lift_tags(text: str, tags: Collection[str]) -> Lifted:
     it. So `<image>\\nWho?`, `Who?\\n<image>` and `<image>Who?` all become `Who?`, and `Is <image> older?` becomes
     `Is older?`.
     """
-    pieces = re.split(f"({'|'.join(map(re.escape, tags))})", text) if tags else [text]
+    if not any(tag in text for tag in tags):
+        return Lifted(text, (), is_inside=False)
+    pieces = re.split(f"({'|'.join(map(re.escape, tags))})", text)
     kept, found = pieces[0], pieces[1::2]
     for number, behind in enumerate(pieces[2::2], start=1):
         is_last = number == len(found) and not behind

@@ -20,12 +20,21 @@ def repeated_key(data: bytes, value: dict[str, Any]) -> str | None:
     """The first key that an object, decoded to `value`, or one inside it, has twice: its first value would be lost."""
     if data.count(b":") == len(value):
         return None  # each colon stands behind a key of its own, which is quick to see
-    repeated: list[str] = []
+    try:
+        _pairs_decoder.decode(data.decode())
+    except _RepeatedKeyError as error:
+        return str(error)
+    return None
 
-    def look(pairs: list[tuple[str, Any]]) -> None:
+
+class _RepeatedKeyError(Exception):
+    """A key that an object has twice."""
+
+
+def _look(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
         keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            repeated.append(next(key for key in keys if keys.count(key) > 1))
+        raise _RepeatedKeyError(next(key for key in keys if keys.count(key) > 1))
 
-    json.loads(data, object_pairs_hook=look, parse_int=str, parse_float=str)
-    return repeated[0] if repeated else None
+
+_pairs_decoder = json.JSONDecoder(object_pairs_hook=_look, parse_int=str, parse_float=str)

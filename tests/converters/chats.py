@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
-from phidata.conversion.converter import Row, Skip, find_converter, full_settings
+from phidata.conversion.converter import Converter, Row, Skip, find_converter, full_settings
 from phidata.conversion.options import Options
-from phidata.conversion.worker import Attempt, Job, Task, attempt
-from phidata.storage.source import find_source, opened
+from phidata.conversion.task import Task
+from phidata.conversion.worker import Attempt, attempt
+from phidata.storage.source import Root, find_source, opened
 
 COLOURS = {"a/1.jpg": (200, 30, 30), "a/2.jpg": (30, 200, 30), "a/3.png": (30, 30, 200)}
 
@@ -28,8 +29,7 @@ def converted(name: str, source: Path, **settings: Any) -> list[Any]:
     converter = find_converter(name)
     with opened(find_source(source, ()), source / "unpacked") as root:
         rows = list(converter.rows(root, full_settings(converter.about, settings)))
-        job = Job(converter=name, root=root, images=source, options=Options(keep_bytes=True, num_frames=2))
-        return [_outcome(row, job) for row in rows]
+        return [_outcome(row, root, converter) for row in rows]
 
 
 def convert_records(name: str, folder: Path, *records: Any, **settings: Any) -> list[Any]:
@@ -48,10 +48,10 @@ def listed(name: str, source: Path) -> list[Row]:
         return [row for row in rows if not isinstance(row, Skip)]
 
 
-def _outcome(row: Row | Skip, job: Job) -> Any:
+def _outcome(row: Row | Skip, root: Root, converter: Converter[Row]) -> Any:
     if isinstance(row, Skip):
         return f"{row.file}: {row.reason}"
-    found = attempt(Task(number=0, id="0", row=row), job, find_converter(job.converter))
+    found = attempt(Task(number=0, id="0", row=row), root, Options(keep_bytes=True, num_frames=2), converter)
     if not isinstance(found, Attempt):
         return f"{row.line}: {found.reason}"
     line = json.loads(found.line)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import phidata
 from phidata.conversion.converter import Row, find_converter, full_settings
 from phidata.conversion.options import Options
-from phidata.conversion.worker import Attempt, Job, Task, attempt
+from phidata.conversion.task import Task
+from phidata.conversion.worker import Attempt, attempt
 from phidata.exporting.formats import FORMATS
 from phidata.exporting.result import Unfit
 from phidata.records import Conversation, Turn
@@ -86,10 +87,9 @@ def imported(to: str, folder: Path, data: bytes) -> Iterator[Conversation | str]
     path.write_bytes(data)
     converter = find_converter(to)
     root = Root(path=folder, name="export", file=path.name)
-    job = Job(converter=to, root=root, images=folder, options=Options(keep_bytes=True))
     for row in converter.rows(root, full_settings(converter.about, {})):
         assert isinstance(row, Row)
-        found = attempt(Task(number=0, id=row.id or "", row=row), job, converter)
+        found = attempt(Task(number=0, id=row.id or "", row=row), root, Options(keep_bytes=True), converter)
         yield msgspec.json.decode(found.line, type=Conversation) if isinstance(found, Attempt) else found.reason
 
 
