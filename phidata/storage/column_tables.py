@@ -115,9 +115,12 @@ class ArrowTable(ColumnTable):
             raise DataError(f"{path.name} is no whole Arrow file ({_first_line(error)}); get it again") from error
 
     def _batches(self, first: int, num_rows: int, columns: list[str]) -> Iterator[tuple[int, Any]]:
+        from phidata.storage.soundness import check_places
+
         start = 0
         reader = self._open(self._path)
         for batch in reader if hasattr(reader, "__iter__") else map(reader.get_batch, range(reader.num_record_batches)):
+            check_places(batch)
             for offset in range(0, batch.num_rows, num_rows):
                 if start + offset + num_rows > first:
                     yield start + offset, batch.slice(offset, num_rows).select(columns)

@@ -59,15 +59,16 @@ class Count:
 def run_case(target: Target, data: bytes, number: int, seed: int, folder: Path) -> str:
     """`taken`, `told` or `refused`; whatever else comes of it is raised."""
     changed = target.mutate(data, Random(f"{seed} {target.name} {number}"))
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with time_limit(LIMIT_S):
-        try:
+    try:
+        with time_limit(LIMIT_S):
             return "taken" if target.read(folder, changed) else "told"
-        except PhidataError as error:
-            if not str(error).strip():
-                raise AssertionError("an error without a sentence") from error
-            return "refused"
+    except PhidataError as error:
+        if not str(error).strip():
+            raise AssertionError("an error without a sentence") from error
+        return "refused"
+    finally:
+        shutil.rmtree(folder)
 
 
 def run_cases(target: Target, numbers: Iterable[int], seed: int, folder: Path) -> tuple[Count, list[Fault]]:
@@ -78,7 +79,8 @@ def run_cases(target: Target, numbers: Iterable[int], seed: int, folder: Path) -
     for number in numbers:
         began, cases = time.perf_counter(), cases + 1
         try:
-            counts[run_case(target, data, number, seed, folder / "case")] += 1
+            place = folder / str(number)  # another for each: readers may remember a file by its path
+            counts[run_case(target, data, number, seed, place)] += 1
         except (Exception, TookTooLong) as error:
             faults.append(Fault(target=target.name, case=number, said=f"{type(error).__name__}: {error}"[:500]))
         slowest_s = max(slowest_s, time.perf_counter() - began)

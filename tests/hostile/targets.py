@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
+
 import phidata
 from phidata.errors import DataError, PhidataError
 from phidata.storage.annotations import json_records
@@ -47,7 +49,7 @@ def targets() -> list[Target]:
     return [
         Target(name="rows", what="jsonl through validate and load", data=_rows, mutate=mutated_json, read=_check),
         Target(name="repair", what="jsonl through fix, twice", data=_rows, mutate=mutated_json, read=_fix),
-        *(_annotations(kind) for kind in KINDS if kind.main not in (kind.medium, "train/a/1.avi", "train/a/1.jpg")),
+        *(_annotations(kind) for kind in (*KINDS, *MORE) if not kind.main.endswith((".avi", ".jpg"))),
         *(_record(name) for name in (MANIFEST, LEDGER)),
         *(_shard(shape) for shape in SHAPES if shape != "images-jsonl"),
         *(_archive(name) for name in (*FORMATS, "zip")),
@@ -104,9 +106,38 @@ def _fix(folder: Path, data: bytes) -> bool:
     return phidata.validate(path, media="none").ok
 
 
+def _arrow_table(folder: Path, *, stream: bool = False) -> None:
+    """A table in Arrow's form with columns of every kind of value."""
+    folder.mkdir(parents=True)
+    rows = [
+        {"q": "Who?", "a": "A", "more": [{"x": [1, None], "y": b"\0"}], "flag": True, "at": 1.5},
+        {"q": "u", "a": "b"},
+    ]
+    table = pa.Table.from_pylist(rows).append_column("kind", pa.array(["x", "x"]).dictionary_encode())
+    open_new = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with open_new(str(folder / "t.arrow"), table.schema) as file:
+        file.write_table(table)
+
+
+def _caption_tar(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "a.tar").write_bytes(
+        b"".join(member(f"{number}.{kind}", data) for number in "12" for kind, data in (("png", png()), ("txt", b"A")))
+        + bytes(1024)
+    )
+
+
+_MAPPED = {"map": ("user=q", "assistant=a", "metadata.more=flag")}
+MORE = (
+    Kind("table", _arrow_table, "t.arrow", "", None, _MAPPED),
+    Kind("table", lambda folder: _arrow_table(folder, stream=True), "t.arrow", " (stream)", None, _MAPPED),
+    Kind("captions", _caption_tar, "a.tar", "", None),
+)
+
+
 def _annotations(kind: Kind) -> Target:
     return Target(
-        name=f"{kind.name}: {kind.main}",
+        name=f"{kind.name}: {kind.main}{kind.medium if kind in MORE else ''}",
         what=f"{kind.main} of a source through convert --from {kind.name}",
         data=lambda: _main(kind),
         mutate=mutated_json if kind.main.endswith((".json", ".jsonl")) else mutated,
