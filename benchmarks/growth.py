@@ -55,9 +55,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where rows are written  [default: a temporary folder]")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot the results and measure nothing")
+    parser.add_argument("--panels", nargs="+", choices=PANELS, default=[*PANELS], help="of the plot")
     options = parser.parse_args()
     if options.plot:
-        plot(read_results(options.results), options.plot)
+        plot(read_results(options.results), options.panels, options.plot)
         return
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         for num_rows in sizes(options.largest):
@@ -163,23 +164,24 @@ ROUTES = {
 }
 
 
-def plot(found: dict[tuple[str, int], dict[str, Any]], file: Path) -> None:
+def plot(found: dict[tuple[str, int], dict[str, Any]], panels: Sequence[str], file: Path) -> None:
     """Time and memory over rows, both axes by powers of ten."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    for panel, (key, title) in zip(panels, PANELS.items(), strict=True):
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(1 + 4.2 * len(panels), 4), layout="constrained")
+    for axis, key in zip(axes, panels, strict=True):
         for name, route in ROUTES.items():
             rows = sorted(size for of, size in found if of == name)
-            if rows:
-                panel.plot(rows, [found[name, size][key] for size in rows], marker="o", markersize=3, label=route.label)
-        panel.set(xscale="log", yscale="log", xlabel="rows", title=title)
-        panel.grid(visible=True, alpha=0.3)
-    panels[2].set_ylim(10, 2000)
-    panels[0].legend(frameon=False)
+            axis.plot(rows, [found[name, size][key] for size in rows], marker="o", markersize=3, label=route.label)
+        axis.set(xscale="log", yscale="log", xlabel="rows", title=PANELS[key])
+        axis.grid(visible=True, alpha=0.3)
+        if key == "peak_mb":
+            axis.set_ylim(10, 2000)
+    lines, labels = axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
     figure.savefig(file, dpi=110)
 
 

@@ -1,6 +1,6 @@
 """How fast rows and images are checked, beside others that do a part of the same; all in one run.
 
-    python benchmarks/validate.py [--rows 4000000] [--images 60000] [--many 10000000]
+    python benchmarks/validate.py [--rows 6000000] [--images 60000] [--many 10000000]
 
 Rows are like those of UCF-101: about 750 bytes, one turn, eight images. Rows and images a second are of one process and
 count its CPU time, the best of three; whole commands are fresh processes with their wall time and the memory of all of
@@ -93,7 +93,7 @@ class ModelRow(pydantic.BaseModel, extra="forbid", strict=True):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rows", type=int, default=6_000_000)
     parser.add_argument("--images", type=int, default=60_000, help="that are decoded; ten times as many are opened")
     parser.add_argument("--many", type=int, default=10_000_000, help="short rows, of which memory is measured")
     options = parser.parse_args()
