@@ -183,13 +183,13 @@ class Means:
                 "name one on a shared path by --scratch"
             )
 
-    def pool(self, job: Job, lock: int) -> Pool | RayPool:
+    def pool(self, job: Job, versions: Mapping[str, str], lock: int) -> Pool | RayPool:
         """What converts ranges, to be used in a `with` block. Its processes hold the lock as long as they live, where
-        they are of this machine."""
+        they are of this machine; on others the packages have to have these versions."""
         if self.engine == "ray":
             from phidata.conversion.engine_ray import RayPool
 
-            return RayPool(job, self.jobs, address=self.address, row_timeout_s=self.row_timeout_s)
+            return RayPool(job, self.jobs, versions=versions, address=self.address, row_timeout_s=self.row_timeout_s)
         return Pool(job, self.jobs or num_cpus(), row_timeout_s=self.row_timeout_s, held=(lock,))
 
 
@@ -235,7 +235,7 @@ def _convert_into(request: Request, out: Path, header: Header, means: Means, *, 
         )
         if read_tally(output.journal.shards) is None:
             try:
-                with means.pool(job, output.journal.lock) as pool:
+                with means.pool(job, header.versions, output.journal.lock) as pool:
                     _convert_rows(pool, listing, header.converter)
             except DataError:
                 output.remove_temporaries()  # of the other processes, which were killed

@@ -115,8 +115,9 @@ class Journal:
         """Leave the journal for a conversion that continues, and give up the lock."""
         shutil.rmtree(self.listing, ignore_errors=True)
         os.close(self.lock)
-        with suppress(OSError):  # it is not empty, or not there
-            self.path.rmdir()  # on NFS the lock, which was open, is gone from it only now
+        if self.path.exists():  # on NFS the lock, which was open, is gone from it only now
+            with suppress(OSError):  # it is not empty: the conversion is unfinished
+                self.path.rmdir()
 
     def remove(self) -> None:
         """Remove the journal, while the lock is still held; without its header it is none any more."""

@@ -17,7 +17,7 @@ from phidata.conversion.listing import Range
 from phidata.conversion.parts import Counts
 from phidata.conversion.task import Job
 from phidata.conversion.watch import NOTHING, Place, Watch, new_watch_file
-from phidata.conversion.worker import Answer, Mistake, Order, OutputLost
+from phidata.conversion.worker import Answer, Mistake, Order, PlaceLost
 from phidata.errors import DataError
 from phidata.workers import start_worker
 
@@ -182,8 +182,8 @@ class Worker:
 
 
 def _counts_of(answer: Answer) -> Counts:
-    if isinstance(answer, OutputLost):
-        raise DataError(f"{answer.reason}; make room and run the same command again, it continues")
+    if isinstance(answer, PlaceLost):
+        raise DataError(f"{answer.reason}; {answer.remedy} and run the same command again, it continues")
     if isinstance(answer, Mistake):
         raise DataError(f"the worker that converted {answer.place} ended by an error of its own, shown above")
     return answer

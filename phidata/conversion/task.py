@@ -15,7 +15,8 @@ class Job:
     """What all rows of a conversion share: sent to each worker once.
 
     `images` is the folder of images, None where they lie in the parts. `tasks` is the file with the tasks of all
-    ranges, `parts` the folder of what becomes of them.
+    ranges, `parts` the folder of what becomes of them. With `durable` the images of a range are on the disk before its
+    part is: its machine may be lost, and what others do goes on.
     """
 
     converter: str
@@ -24,6 +25,7 @@ class Job:
     images: Path | None
     tasks: Path
     parts: Path
+    durable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

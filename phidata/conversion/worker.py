@@ -32,7 +32,7 @@ from phidata.conversion.task import Job, Task
 from phidata.conversion.watch import Watch
 from phidata.errors import DataError
 from phidata.records import Conversation
-from phidata.storage.sink import new_file
+from phidata.storage.sink import new_file, sync_disk
 from phidata.storage.source import Root
 from phidata.validation import check_line
 
@@ -53,10 +53,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class OutputLost:
-    """The output can not be written: no row's fault, and no row can be converted until that is mended."""
+class PlaceLost:
+    """The output can not be written, or the source is gone: no row's fault, and none can be converted until that is
+    mended."""
 
     reason: str
+    remedy: str = "make room"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Mistake:
     place: str
 
 
-Answer = Counts | OutputLost | Mistake
+Answer = Counts | PlaceLost | Mistake
 
 
 def main() -> None:
@@ -99,9 +101,9 @@ def carry_out(order: Order, job: Job, converter: Converter[Row], tasks: BinaryIO
         counts = _done_before(order, job)
         return counts if counts is not None else _convert(order, job, converter, read_tasks(tasks, order.rows), watch)
     except OSError as error:
-        return OutputLost(f"{error.filename or job.parts} can not be written ({error.strerror})")
+        return PlaceLost(f"{error.filename or job.parts} can not be written ({error.strerror})")
     except _Unwritable as error:
-        return OutputLost(str(error))
+        return PlaceLost(str(error))
 
 
 class _Unwritable(Exception):
@@ -133,8 +135,12 @@ def _convert(order: Order, job: Job, converter: Converter[Row], tasks: list[Task
                 except Exception:
                     traceback.print_exc()
                     return Mistake(task.row.place)
+            if isinstance(done.outcome, Failed) and not job.root.path.is_dir():
+                return PlaceLost(f"the source {job.root.path} is not there any more", "bring it back")
             part.add(Entry(number=task.number, result=done.outcome), done.images)
             watch.end_row()
+        if job.durable and job.images is not None:
+            sync_disk(job.images)
         return part.finish()
     finally:
         part.close()

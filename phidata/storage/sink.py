@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -53,6 +54,24 @@ def new_file(path: Path, *, durable: bool = True) -> Iterator[HashedFile]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync_disk(folder: Path) -> None:
+    """Wait until the file system that a folder lies in has written down all that was given to it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _syncfs(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _syncfs(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):
+        os.sync()
+    elif libc.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _open_new(path: Path) -> BinaryIO:
