@@ -16,7 +16,7 @@ from phidata.errors import DataError, PhidataError
 from phidata.loading import open_folder
 from phitrain.log import loss_words
 from phitrain.models.hub import is_local
-from phitrain.output import RUN_CONFIG
+from phitrain.output import RUN_CONFIG, replacing
 
 CARD = "README.md"
 SUMMARY = "train_summary.json"
@@ -67,7 +67,8 @@ def write_card(
         *("## Versions", _versions()),
     )
     text = _front_matter(config, has_adapters=has_adapters) + "\n\n".join(parts) + "\n"
-    (folder / CARD).write_text(text, "utf-8")
+    with replacing(folder / CARD) as file:
+        file.write(text)
 
 
 def read_run(folder: Path, step: int | None = None) -> RunFiles | None:

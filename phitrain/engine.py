@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from phidata.errors import PhidataError, UsageError
+from phidata.errors import DISK_FULL, DataError, PhidataError, UsageError
 from phitrain.config import Config, OptimizerPart
 
 Result = TypeVar("Result")
@@ -99,7 +99,10 @@ class World:
         return found
 
 
-def _file_problem(error: OSError) -> UsageError:
+def _file_problem(error: OSError) -> PhidataError:
+    if error.errno in DISK_FULL:
+        place = error.filename or "the output"
+        return DataError(f"{place} can not be written ({error.strerror}); make room there and start the same again")
     return UsageError(f"{error.filename or 'output'}: {error.strerror or error}")
 
 

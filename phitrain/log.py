@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from phidata.errors import DataError
+from phitrain.output import replacing
 
 LOG = "log.jsonl"
 Line = dict[str, Any]
@@ -51,12 +51,8 @@ def cut_log(path: Path, step: int) -> int:
             break
         last = line["step"]
         kept.append(raw.rstrip(b"\r\n") + b"\n")
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.writelines(kept)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(b"".join(kept).decode())
     return last
 
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from phidata.errors import DataError, UsageError
+from phidata.errors import DataError, PhidataError, UsageError
+from phitrain.environment import ENVIRONMENT
 
 LOCK = ".lock"  # held by the run that writes the folder
 RUN_CONFIG = "train_config.json"
@@ -131,15 +132,49 @@ def make_durable(folder: Path) -> None:
         fsync(file)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write one JSON file whole or not at all."""
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """In the block, which writes a file, what the disk refuses becomes a DataError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path} can not be written ({reason}); make room there and start the same again") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file that takes its name when the block ends well, and is gone else. Raises what `writing` raises."""
     temporary = _temporary(path)
-    with temporary.open("w", encoding="utf-8") as file:
+    try:
+        with writing(path):
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON file whole or not at all. Raises DataError where the disk does not take it."""
+    with replacing(path) as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+@contextmanager
+def beginning(path: Path) -> Iterator[None]:
+    """In the block a run begins: where it can not, what it has written of itself goes, so that it can begin again."""
+    try:
+        yield
+    except PhidataError:
+        if path.is_dir() and {entry.name for entry in path.iterdir()} <= {RUN_CONFIG, ENVIRONMENT, LOCK}:
+            for name in (RUN_CONFIG, ENVIRONMENT):
+                (path / name).unlink(missing_ok=True)
+        raise
 
 
 def _temporary(path: Path) -> Path:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from phidata.console import Progress, progress
 from phitrain.log import LOG, cut_log, line_of
+from phitrain.output import writing
 from phitrain.trackers import Forgiving, Run, TensorBoard, Tracker
 
 Clock = Callable[[], float]
@@ -124,8 +125,9 @@ class Report:
         self._around_bar.close()
 
     def __call__(self, step: Step) -> None:
-        self._log.write(line_of({**asdict(step), "time": round(time.time(), 3), "resumed": self._resumes}))
-        self._log.flush()
+        with writing(Path(self._log.name)):
+            self._log.write(line_of({**asdict(step), "time": round(time.time(), 3), "resumed": self._resumes}))
+            self._log.flush()
         self._resumes = False
         self._track(step.step, step.numbers())
         left = self._countdown.left(step.step)

@@ -27,7 +27,7 @@ from phitrain.export import save_lora, save_weights
 from phitrain.log import LOG, read_log
 from phitrain.loop import Course, Loop, is_due
 from phitrain.models.adapter import Adapter, Loading, open_adapter
-from phitrain.output import RUN_CONFIG, check_space, open_output, write_json
+from phitrain.output import RUN_CONFIG, beginning, check_space, open_output, write_json
 from phitrain.page import write_report_page
 from phitrain.peaks import peak_flops
 from phitrain.plan import Machine, Plan, plan_run
@@ -168,8 +168,9 @@ def begin_output(run: Run, notes: Sequence[str]) -> tuple[Checkpoint | None, Doc
         notes = [*notes, *rewind(run.output, checkpoint.step)]
     else:  # with the checkpoint of another folder's run, what lies here is not its beginning
         open_output(run.output, overwrite=train.overwrite_output_dir or (goes_on and is_own))
-    write_json(run.output / RUN_CONFIG, run.config.as_dict())
-    write_json(run.output / ENVIRONMENT, environment(Hardware.here().name, run.world.size))
+    with beginning(run.output):
+        write_json(run.output / RUN_CONFIG, run.config.as_dict())
+        write_json(run.output / ENVIRONMENT, environment(Hardware.here().name, run.world.size))
     for sentence in notes:
         note(sentence)
     return checkpoint, None
@@ -187,7 +188,8 @@ def check_room(run: Run, engine: Engine) -> None:
     """Refuse a disk without room for the result and, where they are asked for, a checkpoint."""
     trained, whole = num_parameters(engine)
     size = (trained if is_lora(run.config) else whole) * DTYPES[run.config.model.precision].itemsize
-    check_space(run.output, size + (12 * trained if run.config.train.save_steps else 0))
+    with beginning(run.output):
+        check_space(run.output, size + (12 * trained if run.config.train.save_steps else 0))
 
 
 def measure(run: Run, engine: Engine, report: Report | None, step: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from phitrain.log import LOG, Line
+from phitrain.output import replacing
 from phitrain.page.curves import charts_of
 from phitrain.page.drawing import Drawn, Marks, draw, legend
 from phitrain.page.markup import UNSEEN, Html, data, el, joined
@@ -55,7 +55,8 @@ def write_page(
         _section("Environment", pairs(environment)) if environment else Html(),
     ]
     title = UNSEEN.sub("", f"{path.absolute().parent.name} · phitrain")
-    _write(path, _document(title, joined(*parts), [drawn.points for drawn in (*curves, *scores)]))
+    with replacing(path) as file:
+        file.write(_document(title, joined(*parts), [drawn.points for drawn in (*curves, *scores)]))
 
 
 def _marks(lines: Sequence[Line]) -> Marks:
@@ -125,12 +126,3 @@ def _document(title: str, body: Html, points: Any) -> str:
     first, rest = page.split("{{body}}")
     between, last = rest.split("{{points}}")
     return "".join((first, body, between, raw, last))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
