@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from phidata.errors import UsageError
@@ -28,15 +29,18 @@ def scratch_folder(given: str | Path | None) -> Path:
 
 
 class Scratch:
-    """The folder for one URL, which this process alone has until it is closed, or dies.
+    """The folder for one URL, which this process alone has until it is closed, or dies; `shared` with others that only
+    read it.
 
     `what` tells folders for different purposes apart. Raises UsageError when it can not be written; `BlockingIOError`
     when another process has it, unless `wait`.
     """
 
-    def __init__(self, folder: Path, what: str, url: str, *, wait: bool = False) -> None:
+    _descriptor = -1
+
+    def __init__(self, folder: Path, what: str, url: str, *, wait: bool = False, shared: bool = False) -> None:
         self.path = folder / f"{what}-{hashlib.sha256(url.encode()).hexdigest()[:32]}"
-        mode = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+        mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         try:
             self._descriptor = _locked(self.path, mode)
         except BlockingIOError:
@@ -61,11 +65,13 @@ class Scratch:
                 entry.unlink()
         shutil.rmtree(self.path)
 
-    def close(self) -> None:
+    def close(self, close: Callable[[int], None] = os.close) -> None:  # the module may be gone when it is collected
         """Let others have it."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close(self._descriptor)
             self._descriptor = -1
+
+    __del__ = close
 
 
 def _locked(folder: Path, mode: int) -> int:

@@ -63,12 +63,16 @@ class SourceCopy:
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self.folder_url, self.pattern = _split_pattern(url)
-        self._scratch = Scratch(folder, "source", url, wait=True)
+        self.is_file = self.pattern is None and not is_folder(url)
+        self.objects = self._listed()
+        self._scratch = Scratch(folder, "source", url, wait=True, shared=True)
         try:
-            self.is_file = self.pattern is None and not is_folder(url)
-            self.objects = self._listed()
-            self.sums = self._fetch()
-            self._scratch.share()
+            self.sums = self._known()
+            if len(self.sums) < len(self.objects):
+                self._scratch.close()
+                self._scratch = Scratch(folder, "source", url, wait=True)
+                self.sums = self._fetched()
+                self._scratch.share()
         except BaseException:
             self._scratch.close()
             raise
@@ -96,6 +100,10 @@ class SourceCopy:
         self._scratch.remove()
         self._scratch.close()
 
+    def close(self) -> None:
+        """Leave it for the next; another process may remove it now."""
+        self._scratch.close()
+
     def _listed(self) -> list[_Object]:
         """The one object under its own name, or those below the URL."""
         if self.is_file:
@@ -108,8 +116,19 @@ class SourceCopy:
         _check_names(self.url, listed)
         return listed
 
-    def _fetch(self) -> list[_Sums]:
+    def _known(self) -> list[_Sums]:
+        """Of the same objects those that are here already."""
+        with suppress(FileNotFoundError):
+            if (self._scratch.path / _LISTING).read_bytes() == msgspec.json.encode(self.objects):
+                with (self._scratch.path / _FETCHED).open("rb") as file:
+                    return [msgspec.json.decode(line, type=_Sums) for line in file if line.endswith(b"\n")]
+        return []
+
+    def _fetched(self) -> list[_Sums]:
+        """Fetch what is not here. What is here of other objects is removed."""
         known = self._known()
+        if not known:
+            self._begin()
         if len(known) < len(self.objects):
             with progress(self.num_bytes, f"fetch {shown(self.url)}", unit="byte") as bar:
                 known = self._fetch_rest(known, bar)
@@ -117,32 +136,27 @@ class SourceCopy:
                 raise DataError(f"{shown(self.url)} has changed while it was read; run the same command again")
         return known
 
-    def _known(self) -> list[_Sums]:
-        """What is here of the same objects already; that of others is removed."""
-        listing = self._scratch.path / _LISTING
-        encoded = msgspec.json.encode(self.objects)
-        with suppress(FileNotFoundError):
-            if listing.read_bytes() == encoded:
-                with (self._scratch.path / _FETCHED).open("rb") as file:
-                    return [msgspec.json.decode(line, type=_Sums) for line in file if line.endswith(b"\n")]
+    def _begin(self) -> None:
+        listing, encoded = self._scratch.path / _LISTING, msgspec.json.encode(self.objects)
+        if listing.exists() and listing.read_bytes() == encoded:
+            return  # a part of the first may be here
         _remove_all(self._scratch.path / _FILES)
         (self._scratch.path / _FETCHED).unlink(missing_ok=True)
         with new_file(listing) as new:
             new.write(encoded)
-        return []
 
     def _fetch_rest(self, known: list[_Sums], bar: Progress) -> list[_Sums]:
         found = list(known)
         bar.update(sum(one.num_bytes for one in self.objects[: len(known)]))
         with (self._scratch.path / _FETCHED).open("wb") as log:
             log.writelines(msgspec.json.encode(sums) + b"\n" for sums in known)
-            for sums in self._fetched(len(known), bar):
+            for sums in self._sums_from(len(known), bar):
                 log.write(msgspec.json.encode(sums) + b"\n")
                 log.flush()
                 found.append(sums)
         return found
 
-    def _fetched(self, first: int, bar: Progress) -> Iterator[_Sums]:
+    def _sums_from(self, first: int, bar: Progress) -> Iterator[_Sums]:
         """Fetch the objects from the first that is not whole on, several parts at a time, each written in its turn."""
         begun = self._num_begun(first)
         bar.update(begun)
