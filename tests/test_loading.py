@@ -92,7 +92,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 
 def test_lines_longer_than_a_chunk_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phidata.storage.jsonl.CHUNK_BYTES", 7)
-    monkeypatch.setattr("phidata.storage.jsonl.SMALL_BYTES", 0)
+    monkeypatch.setattr("phidata.storage.jsonl.KEPT_FROM", 0)
     file = write_folder(tmp_path, {"train": numbered(20)}) / "set_train.jsonl"
     ids = [f"row-{number}" for number in range(20)]
     assert [row.id for row in phidata.load(file)] == ids

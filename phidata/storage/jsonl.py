@@ -17,7 +17,7 @@ from phidata.records import Conversation
 from phidata.regular import read_regular
 from phidata.storage.annotations import UNREADABLE
 from phidata.storage.folder import image_file
-from phidata.storage.offsets import find_offsets, forget_offsets, scanned
+from phidata.storage.offsets import KEPT_FROM, find_offsets, forget_offsets, scanned
 from phidata.storage.random_access import RandomAccessFile
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CHUNK_BYTES = 1 << 20
-SMALL_BYTES = 1 << 20  # of a file whose lines are found before numpy is imported
 READ_BYTES = 1 << 16  # of lines that follow each other, at once
 
 _LINES = "lines"
@@ -159,7 +158,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 def _line_bounds(path: Path) -> Iterator[npt.NDArray[np.int64] | array[int]]:
     """Where each line starts, and where the last one ends: (num_lines + 1,) byte offsets."""
-    if path.stat().st_size < SMALL_BYTES:
+    if path.stat().st_size < KEPT_FROM:  # numpy need not be imported
         with path.open("rb") as file:
             yield array("q", accumulate(map(len, file), initial=0))
     else:

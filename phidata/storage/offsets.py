@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Scan: TypeAlias = Callable[[], Iterable[npt.NDArray[np.int64] | array[int]]]
 
-KEPT_FROM = 4 << 20  # bytes of a file: a smaller one is scanned before the disk has answered twice
+KEPT_FROM = 1 << 20  # bytes of a file: a smaller one is scanned as fast
 SETTLED_S = 2.0  # a file that changed later than this before it was scanned could change again within the clock's grain
 
 _MAGIC = b"phidata1"
