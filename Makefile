@@ -11,7 +11,7 @@ OLDEST := transformers==5.17.0 huggingface_hub==1.33.0 httpx==0.28.1 httpcore==1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo demo-strategies test lint test-processes test-oldest bench matrix clean
+.PHONY: setup demo demo-strategies test lint test-processes test-oldest bench matrix audit clean
 
 setup: .venv/.ready
 
@@ -56,6 +56,11 @@ bench: setup
 # Every combination that runs on a CPU; goes on where it was stopped. MATRIX_FLAGS='--minutes 60' stops earlier.
 matrix: setup
 	$(BIN)/python -m tests.matrix $(MATRIX_FLAGS)
+
+# Licences of the dependencies, and what pip-audit knows against their versions: a warning, which fails nothing.
+audit: setup
+	@timeout 120 $(BIN)/python -m pip install --quiet --target .venv/audit 'pip-audit>=2.7' || echo "no pip-audit to be had"
+	@$(BIN)/python .ci/audit.py .venv/audit
 
 clean:
 	rm -rf .venv out build dist *.egg-info
