@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-COMMANDS = {"mutations": "tests.hostile.mutations"}
+COMMANDS = {"mutations": "tests.hostile.mutations", "media": "tests.hostile.media"}
 
 
 def main() -> int:

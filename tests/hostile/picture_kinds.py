@@ -11,6 +11,7 @@ from PIL import Image
 from phidata.curation.inventory import _seen
 from phidata.errors import DataError
 from phidata.media.images import decode_rgb, reencode
+from phidata.media.pillow import open_image, strict_pillow
 from phidata.media.probe import probe
 from phidata.media.sizes import image_size
 from phidata.previewing.thumbnails import Sides, make_pictures
@@ -70,10 +71,11 @@ HOW: Mapping[str, Read] = {
 }
 
 
-def _reencoded(data: bytes, *, keep_bytes: bool = False, exif: str = "apply") -> None:
+def _reencoded(data: bytes, *, keep_bytes: bool = False, exif: str = "apply") -> bytes:
     made = reencode(data, image_format="jpg", quality=75, max_side=512, keep_bytes=keep_bytes, exif=exif)
-    with Image.open(io.BytesIO(made.data)) as image:
+    with strict_pillow(), open_image(io.BytesIO(made.data)) as image:
         assert image.size == (made.width, made.height)
+    return made.data
 
 
 def taken(data: bytes, how: str) -> bool:
