@@ -10,6 +10,7 @@ import msgspec
 from phidata.errors import UsageError
 from phidata.regular import check_regular
 from phidata.storage.folder import MANIFEST, leads_out
+from phidata.storage.shape import Shape
 
 FORMAT_VERSION = 2
 
@@ -73,7 +74,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     format_version: int
     name: str
     converter: str
-    shape: str
+    shape: Shape
     versions: dict[str, str]
     options: dict[str, Any]
     source: Identity
