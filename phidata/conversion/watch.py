@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 import tempfile
 import time
 from typing import NamedTuple
 
-_LAYOUT = struct.Struct("@qqqd")  # native, so that a number is never seen half written
 NOTHING = -1
+
+_VERSION, _RANGE, _ROW, _NUM_DONE, _SINCE_NS = range(5)  # each eight bytes, which are written at once
+_NUM_LOOKS = 1000  # at a place that is just being changed; a process that was killed then leaves it so
 
 
 class Place(NamedTuple):
@@ -24,31 +25,46 @@ class Place(NamedTuple):
 
 
 class Watch:
-    """The worker's side writes, the parent's reads."""
+    """The worker's side writes, the parent's reads: never half of one place and half of another.
+
+    The version is odd for as long as the other numbers are being changed (a sequence lock).
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
-        self._range, self._num_done = NOTHING, 0
+        self._numbers = memoryview(self._memory).cast("q")
+        self._version = 0
 
     def begin_range(self, number: int) -> None:
-        self._range, self._num_done = number, 0
-        self._put(NOTHING)
+        self._put(number, NOTHING, 0)
 
     def begin_row(self, number: int) -> None:
-        self._put(number)
+        self._put(self._numbers[_RANGE], number, self._numbers[_NUM_DONE])
 
     def end_row(self) -> None:
-        self._num_done += 1
-        self._put(NOTHING)
+        self._put(self._numbers[_RANGE], NOTHING, self._numbers[_NUM_DONE] + 1)
 
     def read(self) -> Place:
-        return Place(*_LAYOUT.unpack_from(self._memory))
+        numbers = self._numbers
+        for _ in range(_NUM_LOOKS):
+            version = numbers[_VERSION]
+            place = Place(numbers[_RANGE], numbers[_ROW], numbers[_NUM_DONE], numbers[_SINCE_NS] / 1e9)
+            if numbers[_VERSION] == version and version % 2 == 0:
+                break
+        return place
 
     def close(self) -> None:
+        self._numbers.release()
         self._memory.close()
 
-    def _put(self, row: int) -> None:
-        _LAYOUT.pack_into(self._memory, 0, self._range, row, self._num_done, time.monotonic())
+    def _put(self, range_: int, row: int, num_done: int) -> None:
+        numbers = self._numbers
+        self._version += 1
+        numbers[_VERSION] = self._version
+        numbers[_RANGE], numbers[_ROW], numbers[_NUM_DONE] = range_, row, num_done
+        numbers[_SINCE_NS] = time.monotonic_ns()
+        self._version += 1
+        numbers[_VERSION] = self._version
 
 
 def new_watch_file() -> int:
