@@ -11,8 +11,10 @@ from types import TracebackType
 
 from phidata.errors import DISK_FULL, DataError, UsageError
 from phidata.storage.folder import MANIFEST
+from phidata.storage.sink import new_file
 
 _INSIDE = ".unfinished"
+_MOVING = ".moving"  # the names of the entries that move up, while they do
 
 
 def check_place(out: Path, *, read: Iterable[Path] = ()) -> None:
@@ -26,7 +28,8 @@ def check_place(out: Path, *, read: Iterable[Path] = ()) -> None:
         if old in new.parents or new in old.parents:
             raise UsageError(f"of {out} and {folder} one lies in the other; choose a folder beside {folder}")
     if out.is_dir():
-        if some := ", ".join(sorted(entry.name for entry in out.iterdir() if entry.name != _INSIDE)[:3]):
+        left = {_INSIDE, *_moved_up(out)}
+        if some := ", ".join(sorted(entry.name for entry in out.iterdir() if entry.name not in left)[:3]):
             raise UsageError(f"{out} holds other files ({some}); choose a new or empty folder")
     elif out.exists() or out.is_symlink():
         raise UsageError(f"{out} is a file; choose a new or empty folder")
@@ -59,8 +62,12 @@ class NewFolder:
         """Take the place, which must still be empty."""
         check_place(self._final)
         if self._is_inside:
-            for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == MANIFEST, entry.name)):
+            entries = sorted(self.path.iterdir(), key=lambda entry: (entry.name == MANIFEST, entry.name))
+            with new_file(self.path / _MOVING) as file:
+                file.write("\0".join(entry.name for entry in entries).encode("utf-8", "surrogateescape"))
+            for entry in entries:
                 entry.replace(self.path.parent / entry.name)
+            (self.path / _MOVING).unlink()
             self.path.rmdir()
         else:
             self.path.replace(self._final)
@@ -97,6 +104,8 @@ class NewFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 check_place(self._final)  # whoever had the lock before may have finished
                 if self.path.exists() and os.fstat(descriptor).st_ino == self.path.stat().st_ino:
+                    for name in _moved_up(self._final):
+                        _remove(self._final / name)
                     _clear(self.path)
                     return descriptor
             except BlockingIOError as error:
@@ -110,9 +119,25 @@ class NewFolder:
             os.close(descriptor)  # its owner removed it between our open and our lock
 
 
+def _moved_up(place: Path) -> list[str]:
+    """What a process that was killed while its entries moved up has put in a place; nothing when all of them are up."""
+    inside = place / _INSIDE
+    try:
+        names = (inside / _MOVING).read_bytes().decode("utf-8", "surrogateescape").split("\0")
+        below = {entry.name for entry in inside.iterdir()} - {_MOVING}
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    up = {entry.name for entry in place.iterdir()} - {_INSIDE}
+    return sorted(up.intersection(names) - below) if below else []
+
+
 def _clear(folder: Path) -> None:
     for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
