@@ -12,6 +12,7 @@ from phidata.errors import DataError
 from phidata.storage.annotations import check_encoding, json_objects
 
 MAX_KEYED_ROWS = 100  # of JSON records, whose keys may differ from one to the next
+MAX_FIELD = 1 << 24  # characters; what a whole row may have, where the module itself stops at 131 072
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -25,7 +26,10 @@ class _Line(NamedTuple):
 
 
 class TextTable:
-    """A csv, tsv or JSON file. One row is in memory at a time; going back reads the file anew."""
+    """A csv, tsv or JSON file. One row is in memory at a time; going back reads the file anew.
+
+    In csv and tsv alike a field that begins with a quote ends with one, and a quote in it is doubled (RFC 4180).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,6 +87,7 @@ class TextTable:
         with self._path.open("rb") as file:
             check_encoding(self._path, file.read(4))
             file.seek(0)
+            csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))
             reader = csv.reader(self._decoded(file), delimiter=_SEPARATORS[self._path.suffix.lower()], strict=True)
             while True:
                 number = reader.line_num + 1
