@@ -106,7 +106,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile mutations", description=__doc__)
     parser.add_argument("--cases", type=int, default=1000, help="of each target")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--target", help="only this one")
+    parser.add_argument("--only", help="this target; the others keep their lines in the table")
+    parser.add_argument("--target", help="this one in this process, without the table")
     parser.add_argument("--case", type=int, help="only this one of the target")
     given = parser.parse_args(argv)
     chosen = [target for target in targets() if given.target in (None, target.name)]
@@ -114,18 +115,18 @@ def main(argv: Sequence[str]) -> int:
         return _again(chosen[0], given.case, given.seed)
     if given.target is not None:
         return _alone(chosen[0], given.cases, given.seed)
-    counts = []
-    for target in chosen:
+    counts = {count.target: count for count in (results() if given.only else ())}
+    for target in [target for target in chosen if given.only in (None, target.name)]:
         count, faults = _in_process(target, given.cases, given.seed)
-        counts.append(count)
+        counts[target.name] = count
         click.echo(json.dumps(asdict(count)))
         for fault in faults[:MOST_FAULTS]:
             click.echo(f"  {fault.target}, case {fault.case}: {fault.said}")
-    RESULTS.write_text("".join(json.dumps(asdict(count)) + "\n" for count in counts), "utf-8")
-    click.echo(
-        f"{sum(count.cases for count in counts)} cases, {sum(count.faults for count in counts)} faults → {RESULTS.name}"
-    )
-    return int(any(count.faults for count in counts))
+    table = [counts[target.name] for target in chosen if target.name in counts]
+    RESULTS.write_text("".join(json.dumps(asdict(count)) + "\n" for count in table), "utf-8")
+    num_faults = sum(count.faults for count in table)
+    click.echo(f"{sum(count.cases for count in table)} cases, {num_faults} faults → {RESULTS.name}")
+    return int(num_faults > 0)
 
 
 def results() -> Iterator[Count]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from . import media, mutations
 from .table import PARTS, Line, lines
 
 HEAD = """# Hostile input
@@ -17,6 +18,12 @@ outside the output, or with a row that is gone in silence. [SECURITY.md](../SECU
 
 Made from the table in `tests/hostile/lines` by `python -m tests.hostile.page > docs/hostile.md`."""
 
+MUTATIONS = """{cases:,} inputs: sound bytes with bits, bytes, pieces and ranges changed, and JSON with values replaced,
+removed, renamed or doubled; each has its time, and each kind a process of its own. **Taken**: as if nothing were wrong,
+which is right where a text or a picture has changed. **Told**: with the row or the file. **Refused**: whole, in one
+sentence. A **fault** would be anything else. `python -m tests.hostile mutations` and `… media` run them all, the tests
+a few."""
+
 
 def page() -> Iterator[str]:
     """The lines of the page."""
@@ -28,6 +35,21 @@ def page() -> Iterator[str]:
         yield "| input | through | must | exit | it says | written, skipped, failed |"
         yield "|---|---|---|---|---|---|"
         yield from map(_row, lines(part))
+    yield from _mutations()
+
+
+def _mutations() -> Iterator[str]:
+    counts = [*mutations.results(), *media.results()]
+    yield ""
+    yield "## Changed by chance"
+    yield ""
+    yield MUTATIONS.format(cases=sum(count.cases for count in counts))
+    yield ""
+    yield "| input | through | cases | taken | told | refused | faults | slowest, ms |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    for count in counts:
+        found = (count.cases, count.taken, count.told, count.refused, count.faults, count.slowest_ms)
+        yield f"| {count.target} | {count.what} | {' | '.join(f'{number:,}' for number in found)} |"
 
 
 def _row(line: Line) -> str:

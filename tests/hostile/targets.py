@@ -169,7 +169,7 @@ def _record(name: str) -> Target:
     """The manifest or the ledger of a data folder."""
     return Target(
         name=name,
-        what=f"{name} of a data folder through load, validate, verify, merge and fix",
+        what=f"{name} of a data folder through load, validate, verify, stats, merge, split, fix",
         data=lambda: (_folder("images-jsonl") / name).read_bytes(),
         mutate=mutated_json,
         read=lambda folder, data: _all_readers(folder, name, data),
