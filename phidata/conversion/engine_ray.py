@@ -25,6 +25,7 @@ from phidata.errors import DataError, UsageError
 
 LOOK_S = 1.0  # how often it is looked whether the cluster has more CPUs by now
 STOCK = 2  # ranges of an actor: the one that it works on, and the next
+KNOCK_S = 10.0  # how long an address has to answer
 MAX_FAILED_STARTS = 20  # of actors; a node may be lost just then, but not that often
 
 
@@ -204,10 +205,18 @@ def _connected(address: str | None) -> Any:
     except ImportError as error:
         raise UsageError("--engine ray needs Ray; pip install 'phidata-vision[ray]'") from error
     try:
+        if address is not None:
+            _knock(address)
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
-    except ConnectionError as error:
+    except (OSError, ValueError) as error:  # ConnectionError is one, and so is a name that nobody has
         where = f"at {address}" if address else "on this machine"
         raise UsageError(
             f"no Ray cluster can be reached {where}; start one by `ray start --head`, or name it by --address"
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError when nobody listens there: Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
