@@ -20,10 +20,11 @@ import msgspec
 
 from phidata.console import progress
 from phidata.conversion.earlier import named_files
-from phidata.conversion.journal import Header
-from phidata.errors import PhidataError, UsageError
+from phidata.conversion.journal import Header, Journal
+from phidata.errors import UsageError
 from phidata.records import Conversation
 from phidata.storage.abreast import abreast
+from phidata.storage.annotations import UNREADABLE
 from phidata.storage.folder import IMAGES, JOURNAL, MANIFEST, leads_out
 from phidata.storage.lease import Lease
 from phidata.storage.manifest import Manifest, read_manifest
@@ -138,8 +139,8 @@ class Delivery:
         if manifest.shape == "images-jsonl":
             for ledger in manifest.splits.values():
                 for file in ledger.files:
-                    with suppress(msgspec.MsgspecError, PhidataError):  # of rows that can not be read no image is known
-                        for line in read_lines(below(self._url, file.name)):
+                    for line in read_lines(below(self._url, file.name)):
+                        with suppress(*UNREADABLE):  # its images are not known, and stay
                             yield from (f"{IMAGES}/{image}" for image in _decode_row(line).images)
 
     def _remove_earlier(self) -> None:
@@ -174,6 +175,7 @@ def delivery(url: str, header: Header, scratch: Path, *, overwrite: bool) -> Ite
     converter. When the block ends well, it is finished. Raises UsageError for anything else that is there, and when
     another process is converting into it.
     """
+    url = url.rstrip("/")
     check_writable(url)
     try:
         place = Scratch(scratch, "out", url)
@@ -210,6 +212,8 @@ def _chosen(url: str, before: Begun | None, header: Header, *, overwrite: bool) 
 
 
 def _begin_anew(scratch: Path, begun: Begun) -> None:
+    if (scratch / _DATA / JOURNAL).exists():
+        Journal(scratch / _DATA / JOURNAL).close()  # refuses while the workers of a process that was killed still live
     (scratch / _STATE).unlink(missing_ok=True)
     if (scratch / _DATA).exists():
         shutil.rmtree(scratch / _DATA)
@@ -242,7 +246,7 @@ def _read(url: str, kind: type[T]) -> T | None:
         return msgspec.json.decode(read_remote(url), type=kind)
     except NotThereError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"{shown(url)} is not of a conversion by this version of phidata ({error}); choose another --out"
         ) from error

@@ -6,18 +6,23 @@ import hashlib
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from phidata.errors import UsageError
 from phidata.storage.remote import REQUEST_BYTES, NotThereError, Remote, attempt, call, read_part, shown
 
 PART_BYTES = 50 << 20  # of what is sent in several requests: s3fs' default, by which S3's checksum can be made again
+PARTS = 4  # that are in memory, and on their way
+LARGE_BYTES = 16 << 20  # of a file that no other large one is sent beside, for the sake of memory
+LIST_BYTES = 60 * REQUEST_BYTES  # as which a list of all objects counts: it takes a request for a thousand of them
 _MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
+_one_at_a_time = Lock()
 _STAMPS = ("ETag", "etag", "md5Hash", "blob_id", "Last-Modified", "LastModified", "last_modified", "updated", "created")
 
 
@@ -64,7 +69,7 @@ def objects_below(url: str, pattern: str | None = None) -> dict[str, Told]:
     def find(remote: Remote) -> dict[str, Any]:
         remote.fs.invalidate_cache()
         top = remote.fs._strip_protocol(remote.path).rstrip("/")
-        found = call(remote, "find", top, detail=True)
+        found = call(remote, "find", top, detail=True, num_bytes=LIST_BYTES)
         return {name[len(top) :].lstrip("/"): info for name, info in found.items() if info["type"] == "file"}
 
     try:
@@ -166,7 +171,8 @@ def send_file(path: Path, url: str, *, is_new: bool) -> bool:
                 return False
 
     def send(remote: Remote) -> None:
-        call(remote, "put_file", str(path), remote.path, num_bytes=content.num_bytes)
+        options = {"max_concurrency": PARTS} if "s3" in remote.fs.protocol else {}
+        call(remote, "put_file", str(path), remote.path, num_bytes=content.num_bytes, **options)
         try:
             arrived = _is_same(remote, path=path, content=content)
         except FileNotFoundError:
@@ -174,7 +180,8 @@ def send_file(path: Path, url: str, *, is_new: bool) -> bool:
         if not arrived:
             raise OSError("what came to lie there is not what was sent")
 
-    attempt(url, send, doing="written")
+    with _one_at_a_time if content.num_bytes > LARGE_BYTES else nullcontext():
+        attempt(url, send, doing="written")
     return True
 
 

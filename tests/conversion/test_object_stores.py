@@ -239,6 +239,19 @@ def test_killed_while_it_sends_it_goes_on(tmp_path: Path, store: Bucket, folder:
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_ctrl_c_while_it_sends_ends_it_and_it_goes_on(tmp_path: Path, store: Bucket, folder: Path) -> None:
+    store.store.hanging.clear()
+    store.store.faults = [*[""] * 20, "hang"]
+    process = sent_by(store, tmp_path / "scratch", folder)
+    assert store.store.hanging.wait(60)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert (process.returncode, err.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
+    assert not any(name.startswith(".journal/lock") for name in store.content(f"{BUCKET}/birds"))
+    deliver(f"{BUCKET}/birds", tmp_path / "another", folder)
+    assert store.content(f"{BUCKET}/birds") == content_of(folder)
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize("source", ["a file", "a folder"])
 def test_killed_at_any_moment_a_conversion_goes_on(tmp_path: Path, six_clips: Path, store: Bucket, source: str) -> None:
