@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import phidata
 from phidata import UsageError
+from phidata.conversion.engine_ray import RangeConverter
+from phidata.conversion.options import Options
+from phidata.conversion.task import Job
+from phidata.storage.source import Root
 
 from .conftest import SIX_CLIPS, run, start, tree, write_source
+
+# Kills its process in one row.
+MORTAL = """
+    import os, signal
+    from dataclasses import replace
+    from phidata.converters.ucf101 import Ucf101
+
+    class Mortal(Ucf101):
+        about = replace(Ucf101.about, name="mortal")
+
+        def convert(self, row, media):
+            if row.file.endswith("v_Jump_g01_c02_3.avi"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().convert(row, media)
+
+    converter = Mortal()
+"""
 
 TIMEOUT_S = 120.0
 PROGRAM = Path(__file__).with_name("ray_cluster.py")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[subprocess.Popen[str]]:
     pytest.importorskip("ray")
     process = subprocess.Popen(
@@ -33,15 +58,51 @@ def cluster() -> Iterator[subprocess.Popen[str]]:
     process.communicate(timeout=TIMEOUT_S)
 
 
-@pytest.mark.processes
-def test_a_node_lost_in_the_middle_changes_nothing(tmp_path: Path, cluster: subprocess.Popen[str]) -> None:
-    files = [f"{file.removesuffix('.avi')}_{number}.avi" for number in range(20) for file in SIX_CLIPS]
-    source = write_source(tmp_path / "source", *files)
-    (source / files[7]).write_bytes(b"no video")
+@pytest.fixture(scope="module")
+def address(cluster: subprocess.Popen[str]) -> str:
     assert cluster.stdout is not None
+    return cluster.stdout.readline().strip()
+
+
+def many_clips(source: Path) -> list[str]:
+    files = [f"{file.removesuffix('.avi')}_{number}.avi" for number in range(20) for file in SIX_CLIPS]
+    write_source(source, *files)
+    return files
+
+
+@pytest.mark.processes
+def test_a_driver_that_is_killed_is_run_again(tmp_path: Path, address: str) -> None:
+    many_clips(tmp_path / "source")
+    (tmp_path / "mortal.py").write_text(textwrap.dedent(MORTAL))
+    arguments: list[str | Path] = [
+        "--from",
+        tmp_path / "mortal.py",
+        "--source",
+        tmp_path / "source",
+        "--max-failures",
+        "1",
+    ]
+    on_ray: list[str | Path] = [*arguments, "--out", tmp_path / "ray", "--engine", "ray", "--address", address]
+    process = start(*on_ray)
+    wait_for_parts(tmp_path / "ray", process)
+    process.kill()
+    process.communicate(timeout=TIMEOUT_S)
+    code, _, err = run(*on_ray)
+    assert code == 0, err
+    assert re.search(r"v_Jump_g01_c02_3\.avi: its worker process was killed by SIGKILL, 2 times", err)
+    assert run(*arguments, "--out", tmp_path / "local")[0] == 0
+    assert tree(tmp_path / "ray") == tree(tmp_path / "local")
+
+
+@pytest.mark.processes
+def test_a_node_lost_in_the_middle_changes_nothing(
+    tmp_path: Path, cluster: subprocess.Popen[str], address: str
+) -> None:
+    source = tmp_path / "source"
+    files = many_clips(source)
+    (source / files[7]).write_bytes(b"no video")
     assert cluster.stdin is not None
-    address = cluster.stdout.readline().strip()
-    arguments = ["--from", "ucf101", "--source", source, "--max-failures", "1"]
+    arguments: list[str | Path] = ["--from", "ucf101", "--source", source, "--max-failures", "1"]
     process = start(*arguments, "--out", tmp_path / "ray", "--engine", "ray", "--address", address)
     wait_for_parts(tmp_path / "ray", process)
     cluster.stdin.write("kill\n")
@@ -67,3 +128,39 @@ def test_an_address_without_a_cluster_engine_is_refused(tmp_path: Path, six_clip
         phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", address="127.0.0.1:1")
     with pytest.raises(UsageError, match="no engine 'dask'; there are local, ray"):
         phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", engine="dask")
+
+
+def test_an_address_at_which_nobody_listens_is_refused(tmp_path: Path, six_clips: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", "somewhere"):
+        with pytest.raises(UsageError, match=f"no Ray cluster can be reached at {address}; start one by"):
+            phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", engine="ray", address=address)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_ray_has_to_be_installed(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"--engine ray needs Ray; pip install 'phidata-vision\[ray\]'"):
+        phidata.convert("ucf101", source=six_clips, out=tmp_path / "out", engine="ray")
+
+
+def test_a_node_takes_no_part_without_the_paths_or_with_other_packages(tmp_path: Path) -> None:
+    here = {name: tmp_path / name for name in ("source", "parts", "tasks.bin")}
+    for path in here.values():
+        path.mkdir()
+    root = Root(path=here["source"], name="source")
+    job = Job(
+        converter="ucf101", root=root, options=Options(), images=None, tasks=here["tasks.bin"], parts=here["parts"]
+    )
+    node = RangeConverter(job, None)
+    assert node.is_unfit({"pillow": version("pillow"), "phidata": phidata.__version__}) is None
+    assert node.is_unfit({"pillow": "1.0"}) == (
+        f"node {socket.gethostname()} has pillow {version('pillow')}, and 1.0 is here; install the same on all nodes"
+    )
+    here["parts"].rmdir()
+    assert node.is_unfit({}) == (
+        f"node {socket.gethostname()} does not see {here['parts']}; "
+        "put source and output where all nodes see them under one path"
+    )
