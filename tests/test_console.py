@@ -19,7 +19,11 @@ from phidata.errors import DataError, UsageError
     [
         (UsageError("no folder x; make it"), 2, "error: no folder x; make it\n"),
         (DataError("line 3 is not JSON"), 1, "error: line 3 is not JSON\n"),
-        (OSError(28, "No space left on device", "a.jpg"), 1, "error: [Errno 28] No space left on device: 'a.jpg'\n"),
+        (
+            OSError(28, "No space left on device", "a.jpg"),
+            1,
+            "error: a.jpg can not be written (No space left on device); make room and run the same command again\n",
+        ),
         (DataError("row \x1b[31mr\r\t\ud800é 日\x07 is\ntwo"), 1, "error: row \\x1b[31mr  \\ud800é 日\\x07 is\ntwo\n"),
         (KeyboardInterrupt(), 130, "\ninterrupted\n"),
     ],

@@ -108,7 +108,8 @@ def test_killed_anywhere_and_run_again_gives_the_same_bytes(
     gate.converted()
     assert run(*arguments(six_clips, out, jobs))[0] == 0
     assert tree(out) == tree(tmp_path / "whole")
-    assert len(gate.converted()) == 6 - done
+    again = len(gate.converted())
+    assert again == 6 - done or (jobs == 2 and again == 5 - done)  # a row that is whole in a part is taken over
     assert jobs == 2 or done == at
 
 
