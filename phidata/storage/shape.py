@@ -16,6 +16,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _SPLIT = re.compile(r"\w+(?:\.\w+)*")  # what the `datasets` library takes for one
 _NAME = re.compile(r"\w[\w.-]*")
+_MAX_NAME_BYTES = 100  # both names are in those of files, which can have 255
 
 
 def check_shape(name: str) -> Shape:
@@ -39,11 +40,17 @@ def check_split_name(name: str) -> str:
     """Return the name of a split as it is. Raises UsageError when it can not be one."""
     if not _SPLIT.fullmatch(name):
         raise UsageError(f"{name!r} can not be the name of a split; use letters, digits and underscores")
-    return name
+    return _short(name, "split")
 
 
 def check_data_name(name: str) -> str:
     """Return the name of a data set as it is. Raises UsageError when files can not be called so."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} can not be the name of a data set; use letters, digits, '_', '-' and '.'")
+    return _short(name, "data set")
+
+
+def _short(name: str, what: str) -> str:
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise UsageError(f"{name[:40]!r}… is too long for the name of a {what}; use {_MAX_NAME_BYTES} bytes at most")
     return name

@@ -210,10 +210,10 @@ def _all_readers(folder: Path, name: str, data: bytes) -> bool:
 def _is_taken(reader: Callable[[], object]) -> bool:
     try:
         with redirect_stderr(io.StringIO()):
-            reader()
+            found = reader()
     except PhidataError:
         return False
-    return True
+    return not isinstance(found, phidata.Verification) or found.ok
 
 
 def _shard(shape: Shape) -> Target:
