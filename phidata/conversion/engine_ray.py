@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -97,14 +99,17 @@ class RayPool:
         self._pending: dict[Any, tuple[Any, Range]] = {}
         self._waiting: deque[Range] = deque()
         self._losses: Counter[int] = Counter()
+        self._redirected = redirect_stdout(sys.stderr)  # what Ray tells of nodes that are lost is no result
 
     def __enter__(self) -> RayPool:
+        self._redirected.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for actor in (*self._actors, *self._starting.values(), *self._unfit):
             self._ray.kill(actor)
         self._ray.shutdown()
+        self._redirected.__exit__(kind, error, at)
 
     def run(
         self, ranges: Iterable[Range], tell: Callable[[int], object] = lambda _: None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -103,12 +104,15 @@ def test_a_node_lost_in_the_middle_changes_nothing(
     (source / files[7]).write_bytes(b"no video")
     assert cluster.stdin is not None
     arguments: list[str | Path] = ["--from", "ucf101", "--source", source, "--max-failures", "1"]
-    process = start(*arguments, "--out", tmp_path / "ray", "--engine", "ray", "--address", address)
+    on_ray: list[str | Path] = [*arguments, "--out", tmp_path / "ray", "--engine", "ray", "--address", address]
+    process = start(*on_ray, "--format", "json")
     wait_for_parts(tmp_path / "ray", process)
     cluster.stdin.write("kill\n")
     cluster.stdin.flush()
-    _, err = process.communicate(timeout=TIMEOUT_S)
+    told, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
+    assert json.loads(told)["rows"]["written"] == 119
+    assert re.search(r"an actor was lost; its \d+ rows of '\w+' are given to another", err)
     assert f"{files[7]}: it can not be opened as a video" in err
     assert run(*arguments, "--out", tmp_path / "local")[0] == 0
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
