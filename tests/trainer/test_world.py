@@ -50,6 +50,6 @@ def test_a_file_that_can_not_be_written_is_a_sentence_for_all() -> None:
         raise OSError(28, "No space left on device", "out/model.safetensors")
 
     left = iter(range(3))
-    with pytest.raises(DataError, match=r"^out/model\.safetensors can not be written \(No space left on device\); make"):
+    with pytest.raises(DataError, match=r"^out/model\.safetensors can not be written \(No space left on device\);"):
         first_of_two(None).write_on_main(left, fail)
     assert list(left) == []  # the others gather along to the end
