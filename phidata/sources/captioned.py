@@ -73,9 +73,8 @@ def samples_in(root: Root) -> Iterator[Sample]:
     """
     if tars := by_split(root.files(".tar")):
         for file in tars:
-            pieces = [
-                (member.name, Piece(file, member.offset, member.num_bytes)) for member in members(root.path / file)
-            ]
+            found = members(root.path / file)
+            pieces = ((member.name, Piece(file, member.offset, member.num_bytes)) for member in found)
             yield from _samples(split_of(file), pieces, _key)
         return
     files = [file for file in by_split(root.files()) if not PurePosixPath(file).name.startswith(".")]

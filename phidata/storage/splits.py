@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from phidata.storage.folder import CARD, MANIFEST
 from phidata.storage.manifest import DataFile, Manifest
 from phidata.storage.shape import SHARD_BYTES, Shape, check_data_name, check_split_name
 from phidata.storage.shards import ClosedShard, ShardedWriter, ShardFile
-from phidata.storage.sink import new_file
+from phidata.storage.sink import new_file, sync_folder
 
 
 class SplitWriter(Protocol):
@@ -67,9 +68,20 @@ def finish_folder(root: Path, manifest: Manifest) -> None:
     for name, content in files.items():
         with new_file(root / name) as file:
             file.write(content)
-    os.sync()  # images take their names without waiting for the disk: one wait for all of them is enough
+    _sync()  # images take their names without waiting for the disk: one wait for all of them is enough
     with new_file(root / MANIFEST) as file:
         file.write(manifest.to_json())
+    sync_folder(root)  # what is removed from here on is not needed any more
+
+
+def _sync() -> None:
+    """Wait until the disks have everything; in a process of its own, which Ctrl-C leaves alone: nothing ends the wait
+    of the process that waits."""
+    nothing = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in range(3)]
+    command = [sys.executable, "-I", "-S", "-c", "import os; os.sync()"]
+    waiting = os.posix_spawn(sys.executable, command, os.environ, file_actions=nothing)
+    if os.waitpid(waiting, 0)[1]:
+        os.sync()
 
 
 def companions(manifest: Manifest) -> dict[str, bytes]:

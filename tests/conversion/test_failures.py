@@ -197,6 +197,76 @@ def test_a_row_that_ends_its_process_or_takes_too_long_fails_by_name(
     assert manifest.rows.written == 3
 
 
+# Tells which rows it converts; the first fails, and the process dies in the class Run.
+TOLD = """
+    import os, signal
+    from dataclasses import replace
+    from phidata.converters.ucf101 import Ucf101
+    from phidata.errors import DataError
+
+    class Told(Ucf101):
+        about = replace(Ucf101.about, name="told")
+
+        def convert(self, row, media):
+            with open(os.environ["TOLD"], "a") as file:
+                file.write(row.name + "\\n")
+            if row.name.endswith("Jump_g01_c01"):
+                raise DataError("it is not wanted")
+            if row.label == "Run":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().convert(row, media)
+
+    converter = Told()
+"""
+
+
+def test_a_row_that_failed_is_not_tried_again_when_a_later_one_kills_the_process(
+    tmp_path: Path, six_clips: Path, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug("told", TOLD)
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
+    monkeypatch.setattr("phidata.conversion.listing.NUM_RANGES", 1)
+    phidata.convert(
+        "told", source=six_clips, out=tmp_path / "out", splits={"train": "train"}, num_frames=1, max_failures=2
+    )
+    names = [name.rpartition("/")[2] for name in (tmp_path / "told").read_text().splitlines()]
+    assert names == ["v_Jump_g01_c01", "v_Jump_g01_c02", "v_Run_g01_c01", "v_Run_g01_c01"]
+
+
+# Loses its source in the first row of the class Run, as when a disk is unmounted.
+LOST = """
+    import os
+    from dataclasses import replace
+    from phidata.converters.ucf101 import Ucf101
+
+    class Lost(Ucf101):
+        about = replace(Ucf101.about, name="lost")
+
+        def convert(self, row, media):
+            if row.label == "Run" and os.path.exists(os.environ["SOURCE"]):
+                os.rename(os.environ["SOURCE"], os.environ["SOURCE"] + ".away")
+            return super().convert(row, media)
+
+    converter = Lost()
+"""
+
+
+def test_a_source_that_is_gone_fails_no_row(
+    tmp_path: Path, six_clips: Path, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug("lost", LOST)
+    monkeypatch.setenv("SOURCE", str(six_clips))
+    with pytest.raises(DataError) as ended:
+        phidata.convert("lost", source=six_clips, out=tmp_path / "out", num_frames=1, jobs=1, max_failures=9)
+    assert str(ended.value) == (
+        f"the source {six_clips} is not there any more; bring it back and run the same command again, it continues"
+    )
+    six_clips.with_name("source.away").rename(six_clips)
+    monkeypatch.setenv("SOURCE", str(tmp_path / "nothing"))
+    manifest = phidata.convert("lost", source=six_clips, out=tmp_path / "out", num_frames=1, jobs=1)
+    assert (manifest.rows.written, manifest.rows.failed) == (6, 0)
+
+
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_a_time_that_no_row_can_keep_is_refused(tmp_path: Path, six_clips: Path, seconds: float) -> None:
     with pytest.raises(UsageError, match="it is seconds that a row may take"):

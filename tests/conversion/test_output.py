@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import phidata
-from phidata import DataError, UsageError
+from phidata import DataError, Manifest, UsageError
+from phidata.storage.splits import finish_folder
 
 from .conftest import CLIPS, SIX_CLIPS, run, tree, write_source
 
@@ -166,3 +169,21 @@ def test_a_source_in_the_output_is_refused(six_clips: Path, place: str) -> None:
     with pytest.raises(UsageError, match=r"choose another --out$"):
         convert(six_clips / place, six_clips, overwrite=True)
     assert tree(six_clips) == before
+
+
+def test_ctrl_c_does_not_wait_for_the_disk(tmp_path: Path, six_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "disk")
+    waiting = tmp_path / "waiting"
+    waiting.write_text(f"#!/bin/sh\nkill -INT $PPID\nread line < {tmp_path / 'disk'}\n")
+    waiting.chmod(0o755)
+
+    def interrupted(root: Path, manifest: Manifest) -> None:
+        monkeypatch.setattr(sys, "executable", str(waiting))
+        finish_folder(root, manifest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phidata.conversion.assembly.finish_folder", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            convert(six_clips, tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    (tmp_path / "disk").write_text("written\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,8 @@ def test_a_place_is_never_half_of_another(sides: tuple[Watch, Watch]) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_watch_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    os.close(new_watch_file())
