@@ -35,13 +35,15 @@ class IdIndex:
         """A finding for each row whose id an earlier row has, in order."""
         if not self._hashes:
             return
-        first: dict[str, tuple[int, str, int]] = {}  # place in _hashes, path and hash of the text of the first row
+        first: dict[str, int] = {}  # place in _hashes of the first row with an id
+        texts: dict[tuple[str, str, int], int] = {}  # and of the first with an id, path and hash of its text
         for place, row in self._suspects():
             assert row.id is not None
-            earlier, path, text = first.setdefault(row.id, (place, row.path, hash(row.text)))
+            same = texts.setdefault((row.id, row.path, hash(row.text)), place)
+            is_copy = same != place
+            earlier = first.setdefault(row.id, place)
             if earlier != place:
-                is_copy = path == row.path and text == hash(row.text)
-                yield _duplicate(row, row.id, self._name(earlier, row.path), is_copy=is_copy)
+                yield _duplicate(row, row.id, self._name(same if is_copy else earlier, row.path), is_copy=is_copy)
 
     def _suspects(self) -> Iterator[tuple[int, Row]]:
         """The rows whose hash is not the only one of its kind, read again, each with its place in the data set."""

@@ -198,6 +198,18 @@ def test_codes_choose_what_is_repaired(file: Path) -> None:
     assert fixed(file, content, ignore="PHI002") == b"\xef\xbb\xbf{}\n"
 
 
+def test_a_copy_of_another_row_than_the_first_of_its_id_can_be_deleted(file: Path) -> None:
+    one, other = (ROW % ('"a"', f'"{name}.jpg"') for name in ("dog", "cat"))
+    file.write_text(f"{one}\n{other}\n{other}\n")
+    found = phidata.validate(file, media="none").diagnostics
+    assert [(one.line, one.message, one.fix) for one in found] == [
+        (2, "the id 'a' is also that of line 1", None),
+        (3, "the id 'a' is also that of line 2", "safe"),
+    ]
+    phidata.fix(file, media="none")
+    assert file.read_text() == f"{one}\n{other}\n"
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(lines, max_size=4), st.booleans(), st.booleans())
 def test_a_repair_leaves_fewer_findings_and_a_second_one_changes_nothing(
