@@ -38,9 +38,9 @@ lint: setup
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not processes"
 
-# Two nodes, the pairwise cells of the matrix, kill and resume: runs of several processes, one test at a time.
+# Two nodes, the pairwise cells of the matrix, kill and resume: runs of several processes, those of a file one after the other.
 test-processes: setup
-	$(BIN)/python -m pytest -m processes
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) --dist loadscope -m processes
 
 test-oldest: .venv/.oldest
 	PYTHONPATH=.venv/oldest PHITRAIN_GOLDEN=tests/golden $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/phi3v

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,27 @@ MORTAL = """
             return super().convert(row, media)
 
     converter = Mortal()
+"""
+
+# Waits in the rows of the class Run until the folder that stands beside it has a file `open`.
+WAITING = """
+    import os, time
+    from dataclasses import replace
+    from pathlib import Path
+    from phidata.converters.ucf101 import Ucf101
+
+    GATE = Path("{gate}")
+
+    class Waiting(Ucf101):
+        about = replace(Ucf101.about, name="waiting")
+
+        def convert(self, row, media):
+            while row.label == "Run" and not (GATE / "open").exists():
+                (GATE / str(os.getpid())).touch()
+                time.sleep(0.05)
+            return super().convert(row, media)
+
+    converter = Waiting()
 """
 
 TIMEOUT_S = 120.0
@@ -99,16 +121,21 @@ def test_a_driver_that_is_killed_is_run_again(tmp_path: Path, address: str) -> N
 def test_a_node_lost_in_the_middle_changes_nothing(
     tmp_path: Path, cluster: subprocess.Popen[str], address: str
 ) -> None:
-    source = tmp_path / "source"
+    source, gate = tmp_path / "source", tmp_path / "gate"
     files = many_clips(source)
     (source / files[7]).write_bytes(b"no video")
+    gate.mkdir()
+    (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING).format(gate=gate))
     assert cluster.stdin is not None
-    arguments: list[str | Path] = ["--from", "ucf101", "--source", source, "--max-failures", "1"]
+    arguments: list[str | Path] = ["--from", tmp_path / "waiting.py", "--source", source, "--max-failures", "1"]
     on_ray: list[str | Path] = [*arguments, "--out", tmp_path / "ray", "--engine", "ray", "--address", address]
     process = start(*on_ray, "--format", "json")
-    wait_for_parts(tmp_path / "ray", process)
+    until(lambda: len(list(gate.iterdir())) == 2, process)  # a worker of each node is in a row
+    workers = [int(path.name) for path in gate.iterdir()]
     cluster.stdin.write("kill\n")
     cluster.stdin.flush()
+    until(lambda: not all(map(is_running, workers)), process)
+    (gate / "open").touch()
     told, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert json.loads(told)["rows"]["written"] == 119
@@ -118,13 +145,26 @@ def test_a_node_lost_in_the_middle_changes_nothing(
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
 
 
-def wait_for_parts(out: Path, process: subprocess.Popen[str]) -> None:
-    """Until a few ranges are done; the others are not."""
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for what a conversion that is under way leads to."""
     deadline = time.monotonic() + TIMEOUT_S
-    while len(list(out.glob(".journal/parts/*/*.part"))) < 5:
+    while not reached():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def wait_for_parts(out: Path, process: subprocess.Popen[str]) -> None:
+    """Until a few ranges are done; the others are not."""
+    until(lambda: len(list(out.glob(".journal/parts/*/*.part"))) >= 5, process)
 
 
 def test_an_address_without_a_cluster_engine_is_refused(tmp_path: Path, six_clips: Path) -> None:
