@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import tarfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def test_a_worker_that_can_not_end_keeps_others_out(
     process = start(*arguments(six_clips, tmp_path / "out", 1), AT=NAMES[2])
     worker = gate.wait()
     os.kill(worker, signal.SIGSTOP)  # as one that waits for a disk which does not answer
+    wait_until_stopped(worker)
     process.kill()
     monkeypatch.setattr("phidata.conversion.journal._PATIENCE_S", 0.0)
     try:
@@ -142,6 +144,15 @@ def test_a_worker_that_can_not_end_keeps_others_out(
     finally:
         os.kill(worker, signal.SIGCONT)
         process.communicate(timeout=TIMEOUT_S)
+
+
+def wait_until_stopped(process: int) -> None:
+    """All threads of it: a signal is on its way for a moment."""
+    deadline = time.monotonic() + TIMEOUT_S
+    for stat in Path(f"/proc/{process}/task").glob("*/stat"):
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_row_tried_again(
